@@ -1,0 +1,11 @@
+"""Tables become tensors once: interactions, splits, data sets, batches."""
+
+from gcl.data.batch import Batch, Pairs, Query, Sampling, Sequences, Users
+from gcl.data.dataset import Dataset, Modality
+from gcl.data.interactions import CSR, Interactions, TrainInteractions
+from gcl.data.split import Split
+
+__all__ = [
+    "CSR", "Batch", "Dataset", "Interactions", "Modality", "Pairs", "Query", "Sampling", "Sequences", "Split",
+    "TrainInteractions", "Users",
+]

@@ -1,0 +1,1 @@
+"""Objectives: what a loss compares, and how."""

@@ -1,0 +1,74 @@
+"""A view of a graph is a way of taking one propagation step."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from gcl.arguments import Recorded
+from gcl.graph import Adjacency
+
+Level = Literal["graph", "sequence", "feature"]
+
+
+class Linear:
+    """Propagation by a constant graph, one a layer or the same for all: ``step(h, layer) = adj[layer] @ h``.
+
+    The step that encoders may run as one fused ``propagate`` when ``shared`` is not None.
+    """
+
+    def __init__(self, graph: Callable[[int], Adjacency], shared: Adjacency | None = None) -> None:
+        self.graph = graph
+        self.shared = shared
+
+    def __call__(self, h: Tensor, layer: int) -> Tensor:
+        """Representations after one step, [N, d] -> [N, d]; layers count from 1."""
+        return self.graph(layer) @ h
+
+
+Step = Callable[[Tensor, int], Tensor]
+
+
+class View(Recorded, nn.Module, ABC):
+    """Base of all views; ``level`` says of what: graph, sequence or feature.
+
+    A chain of views is a list: each receives what the one before it made.
+    """
+
+    level: ClassVar[Level]
+
+
+class GraphView(View):
+    """A view of a graph. Randomness is drawn from ``generator`` when :meth:`steps` is called, or as steps are taken."""
+
+    level = "graph"
+
+    @abstractmethod
+    def steps(self, source: Adjacency | Step, generator: torch.Generator | None = None) -> Step:
+        """How one propagation step is taken: ``step(h [N, d], layer) -> [N, d]``, layers counted from 1.
+
+        ``source`` is the graph, or in a chain the step of the view before.
+        """
+
+
+def as_step(source: Adjacency | Step) -> Step:
+    """The plain step over a graph, or the step itself."""
+    return Linear(lambda layer: source, shared=source) if isinstance(source, Adjacency) else source
+
+
+def as_linear(source: Adjacency | Step, asker: str) -> Linear:
+    """The step as one over a graph whose edges can be changed; an error if it no longer is one."""
+    step = as_step(source)
+    if not isinstance(step, Linear):
+        raise ValueError(f"{asker} changes edges and cannot follow a view that changes representations: put it first.")
+    return step
+
+
+def chain(views: Sequence[GraphView], source: Adjacency | Step, generator: torch.Generator | None = None) -> Step:
+    """The step of several views after one another; no views: the plain step."""
+    step = as_step(source)
+    for view in views:
+        step = view.steps(step, generator)
+    return step
