@@ -72,9 +72,7 @@ class Interactions:
                     f"{name} must be a vector of int64 ids, got {column.dtype} of shape {tuple(column.shape)}."
                 )
             if column.numel() and (int(column.min()) < 0 or int(column.max()) >= size):
-                raise ValueError(
-                    f"{name} ids must lie in [0, {size}), got {int(column.min())} .. {int(column.max())}."
-                )
+                raise ValueError(f"{name} ids must lie in [0, {size}), got {int(column.min())} .. {int(column.max())}.")
 
     def __len__(self) -> int:
         return self.user.numel()

@@ -33,7 +33,9 @@ class Split:
         for a, b in (("train", "valid"), ("train", "test"), ("valid", "test")):
             shared = int(parts[a].contains(parts[b].user, parts[b].item).sum())
             if shared:
-                raise ValueError(f"{a} and {b} must be disjoint, but {shared} pairs stand in both; remove them from one.")
+                raise ValueError(
+                    f"{a} and {b} must be disjoint, but {shared} pairs stand in both; remove them from one."
+                )
 
     @cached_property
     def hash(self) -> str:

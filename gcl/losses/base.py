@@ -1,5 +1,6 @@
 """What every objective is: a kind, which fixes how it is called, and a scalar that is a mean over valid rows."""
 
+import copy
 from typing import Any, ClassVar, Literal, Self
 
 from torch import Tensor, nn
@@ -33,11 +34,11 @@ class Objective(Recorded, nn.Module):
     kind: ClassVar[Kind]
 
     def build(self, num_ids: int, dim: int) -> Self:
-        """The objective with its state allocated for ``num_ids`` things of width ``dim``; called once by the owner.
+        """A copy with its state allocated for ``num_ids`` things of width ``dim``; called once by the owner.
 
-        Objectives without state return themselves.
+        A copy, because an objective may be a default argument: two owners must not share what one of them trains.
         """
-        return self
+        return copy.deepcopy(self)
 
     def rows(self, *inputs: Any, **options: Any) -> Tensor:
         """Unreduced loss values, one a valid row."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from gcl.arguments import Recorded
 from gcl.data import Batch, Dataset, Pairs, Query, Sampling
 from gcl.errors import InputError
+from gcl.losses.base import Kind, Objective
 
 T = TypeVar("T")
 
@@ -34,7 +35,8 @@ class Recommender(Recorded, nn.Module, ABC):
     """Base of all recommenders; keyword arguments of the constructor, their types and defaults, are the configuration.
 
     A trained model implements :meth:`losses` (or :meth:`phases`); a closed-form model returns no phases and implements
-    :meth:`fit_closed`. Every model implements :meth:`queries` and :meth:`items`, or :meth:`scores` alone.
+    :meth:`fit_closed`. For scoring a model implements :meth:`tables`, or :meth:`queries` and :meth:`items`, or
+    :meth:`scores` alone.
     All state that training changes lives in parameters and registered buffers.
     """
 
@@ -42,6 +44,8 @@ class Recommender(Recorded, nn.Module, ABC):
     needs: ClassVar[frozenset[Literal["time", "modalities"]]] = frozenset()
     answers: ClassVar[frozenset[Literal["users", "histories"]]] = frozenset({"users"})
     """Whom the model can answer: known users, and histories never seen in training."""
+    objective_kinds: ClassVar[tuple[Kind, ...]] = ()
+    """The kinds that the model's ``objective`` may have."""
     reference: ClassVar[str] = ""
     generator: torch.Generator | None = None
     """Source of the randomness of views and dropout, set by the training loop; None: torch's default."""
@@ -50,13 +54,21 @@ class Recommender(Recorded, nn.Module, ABC):
         super().__init__()
         self.arguments.pop("data", None)
         name = type(self).__name__
+        objective = self.arguments.get("objective")
+        if isinstance(objective, Objective) and objective.kind not in self.objective_kinds:
+            raise InputError(
+                f"objective of {name} must be of kind {' or '.join(self.objective_kinds)}, "
+                f"got {type(objective).__name__} of kind {objective.kind}; `gcl losses` lists them by kind."
+            )
         if "time" in self.needs and not data.ordered:
             raise InputError(
                 f"{name} needs the order of interactions, and {data.name!r} has no time column; choose a data set with "
                 "one, or set data.ordered=true if the rows of each user stand in time order."
             )
         if "modalities" in self.needs and not data.modalities:
-            raise InputError(f"{name} needs item modalities, and {data.name!r} has none; choose a data set with features.")
+            raise InputError(
+                f"{name} needs item modalities, and {data.name!r} has none; choose a data set with features."
+            )
         self.num_users, self.num_items = data.num_users, data.num_items
         self._kept: dict[str, tuple[Any, Any]] = {}
 
@@ -72,13 +84,17 @@ class Recommender(Recorded, nn.Module, ABC):
         """Fit in closed form; called once in place of epochs when :meth:`phases` is empty."""
         raise NotImplementedError(f"{type(self).__name__} has phases and no closed form.")
 
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """What every user and every item looks like, [num_users, d] and [num_items, d], where users have vectors."""
+        raise InputError(f"{type(self).__name__} scores items directly and has no vectors.")
+
     def queries(self, query: Query) -> Tensor:
         """What users or histories look like, [B, d]."""
-        raise InputError(f"{type(self).__name__} scores items directly and has no vectors.")
+        return self.kept("tables", self.tables)[0].index_select(0, self.users_of(query))
 
     def items(self) -> Tensor:
         """What every item looks like, [num_items, d]."""
-        raise InputError(f"{type(self).__name__} scores items directly and has no vectors.")
+        return self.kept("tables", self.tables)[1]
 
     def scores(self, query: Query) -> Tensor:
         """Score of every item for every row of the query, [B, num_items]."""

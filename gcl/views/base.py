@@ -1,7 +1,7 @@
 """A view of a graph is a way of taking one propagation step."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import ClassVar, Literal
 
 import torch
@@ -66,9 +66,10 @@ def as_linear(source: Adjacency | Step, asker: str) -> Linear:
     return step
 
 
-def chain(views: Sequence[GraphView], source: Adjacency | Step, generator: torch.Generator | None = None) -> Step:
-    """The step of several views after one another; no views: the plain step."""
+def chain(views: Iterable[nn.Module], source: Adjacency | Step, generator: torch.Generator | None = None) -> Step:
+    """The step of several graph views after one another; no views: the plain step."""
     step = as_step(source)
     for view in views:
+        assert isinstance(view, GraphView)
         step = view.steps(step, generator)
     return step

@@ -1,0 +1,1 @@
+"""Recommenders that read users and items alone."""

@@ -1,0 +1,94 @@
+"""Contrastive: LightGCN, two views of its graph and an objective between them, each free to choose."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gcl.data import Batch, Dataset, Pairs
+from gcl.encoders import LightGCNEncoder, Readout
+from gcl.losses import BPR, InfoNCE, Objective
+from gcl.recommenders.base import Recommender
+from gcl.recommenders.general.ranking import ranking_terms
+from gcl.views import GraphView, Noise, Views, two_views
+
+Candidates = Literal["batch", "all"]
+
+
+def contrast(objective: Objective, first: Tensor, second: Tensor, ids: Tensor, whole: bool = False) -> Tensor:
+    """A pair objective between two views of the rows ``ids`` [B] of tables [n, d], each id counted once.
+
+    ``whole``: all other rows of the second table are negatives too, at O(B n d) in place of O(B² d).
+    """
+    unique = torch.unique(ids)
+    z1, z2 = F.embedding(unique, first), F.embedding(unique, second)
+    if whole:
+        rest = torch.ones(second.shape[0], dtype=torch.bool, device=ids.device).index_fill_(0, unique, False)
+        others = rest.nonzero()[:, 0]
+        z2, unique = torch.cat([z2, F.embedding(others, second)]), torch.cat([unique, others])
+    return objective(z1, z2, unique)
+
+
+class Contrastive(Recommender):
+    """LightGCN's ranking loss on the clean graph, and a pair objective between two views of it.
+
+    Loss = BPR + weight * (objective(users' two views) + objective(items' two views)) + reg * ½ (||E0_u||² + ||E0_i||²
+    + ||E0_j||²) / B. Users and items are contrasted apart, each id of the batch once. SGL and SimGCL are this class
+    with other defaults.
+
+    Args:
+        data: what to learn from.
+        dim: width of the table.
+        layers: number of propagation steps.
+        readout: how the layers become one representation.
+        views: two entries, or one that is drawn twice independently; an entry is a view or a chain of views.
+        objective: of kind pair.
+        weight: of the contrast.
+        candidates: ``batch``, or ``all`` for all users and all items as negatives.
+        negatives: sampled negatives a positive of the ranking loss.
+        reg: weight of the penalty on the table's rows.
+    """
+
+    reference = "encoder x view x objective"
+    objective_kinds = ("pair",)
+
+    def __init__(
+        self,
+        data: Dataset,
+        *,
+        dim: int = 64,
+        layers: int = 3,
+        readout: Readout = "mean",
+        views: Views = (Noise(0.1),),
+        objective: Objective = InfoNCE(temperature=0.2),
+        weight: float = 0.1,
+        candidates: Candidates = "batch",
+        negatives: int = 1,
+        reg: float = 1e-4,
+    ) -> None:
+        super().__init__(data)
+        self.sampling = Pairs(negatives)
+        self.encoder = LightGCNEncoder(data.train, dim, layers, readout)
+        self.views = two_views(views, GraphView)
+        self.user_objective = objective.build(data.num_users, dim)
+        self.item_objective = objective.build(data.num_items, dim)
+        self.rank = BPR()
+        self.weight, self.reg, self.whole = weight, reg, candidates == "all"
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """Terms ``rank``, ``contrast`` and ``reg``."""
+        terms = ranking_terms(self.encoder, self.encoder.read(self.encoder()), batch, self.rank, self.reg)
+        return {**terms, "contrast": self.weight * self.contrast(batch)}
+
+    def contrast(self, batch: Batch) -> Tensor:
+        """Objective between the views of the batch's users plus that of its items."""
+        first, second = (self.encoder.read(self.encoder(v, self.generator)) for v in self.views)
+        (u1, i1), (u2, i2) = self.encoder.split(first), self.encoder.split(second)
+        return contrast(self.user_objective, u1, u2, batch.users, self.whole) + contrast(
+            self.item_objective, i1, i2, batch.items, self.whole
+        )
+
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """Representations of users and of items, on the clean graph."""
+        return self.encoder.split(self.encoder.read(self.encoder()))

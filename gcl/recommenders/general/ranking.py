@@ -1,0 +1,19 @@
+"""The terms that graph recommenders share: a ranking loss on representations, a penalty on the rows of the table."""
+
+from torch import Tensor
+
+from gcl.data import Batch
+from gcl.encoders import LightGCNEncoder
+from gcl.losses import Objective
+from gcl.losses.regularisation import ego_square
+
+
+def ranking_terms(
+    encoder: LightGCNEncoder, z: Tensor, batch: Batch, objective: Objective, reg: float
+) -> dict[str, Tensor]:
+    """Terms ``rank`` = objective(<z_u, z_i>, <z_u, z_j>) and ``reg`` = reg * ½ Σ ||E0_b||² / B over u, i and j."""
+    assert batch.negatives is not None, "the model's sampling declares negatives"
+    user, item, negative = encoder.rows(z, batch.users, batch.items, batch.negatives)
+    ego = encoder.rows(encoder.table, batch.users, batch.items, batch.negatives)
+    rank = objective((user * item).sum(-1), (negative @ user[..., None])[..., 0])
+    return {"rank": rank, "reg": reg * ego_square(*ego)}

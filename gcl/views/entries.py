@@ -1,0 +1,30 @@
+"""The ``views`` argument: a list of entries, each a view or a chain of views."""
+
+import copy
+from collections.abc import Sequence
+
+from torch import nn
+
+from gcl.views.base import View
+
+Views = Sequence[View | Sequence[View]]
+
+
+def two_views(views: Views, level: type[View]) -> nn.ModuleList:
+    """Two chains, as modules, out of one entry (drawn twice independently, parameters shared) or two entries.
+
+    ``level`` is the base class that every view must have, such as :class:`gcl.views.GraphView`.
+    """
+    chains = [one_view(entry, level) for entry in views]
+    if len(chains) not in (1, 2):
+        raise ValueError(f"views must have one entry, drawn twice, or two entries, got {len(chains)}.")
+    return nn.ModuleList([chains[0], chains[-1]])
+
+
+def one_view(entry: View | Sequence[View], level: type[View]) -> nn.ModuleList:
+    """One chain, as modules, out of an entry; views are copied, so that no two models share a learnable one."""
+    chain = [entry] if isinstance(entry, View) else list(entry)
+    for view in chain:
+        if not isinstance(view, level):
+            raise ValueError(f"views must be of {level.__name__} here, got {type(view).__name__}.")
+    return nn.ModuleList(copy.deepcopy(chain))
