@@ -1,0 +1,14 @@
+"""Conformance suites: what every recommender, view and objective must hold, for those of gcl and for yours.
+
+    from gcl.testing import check_recommender
+    def test_mine():
+        check_recommender(lambda data: MyModel(data, dim=8))
+
+Each check raises AssertionError with the rule that was broken.
+"""
+
+from gcl.testing.data import tiny_dataset
+from gcl.testing.recommenders import check_recommender
+from gcl.testing.views import check_graph_view
+
+__all__ = ["check_graph_view", "check_recommender", "tiny_dataset"]

@@ -1,0 +1,163 @@
+"""The general recommenders against their formulas."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from gcl.data import Query
+from gcl.losses import InfoNCE
+from gcl.recommenders.general.contrastive import Contrastive, contrast
+from gcl.recommenders.general.directau import DirectAU
+from gcl.recommenders.general.ease import EASE
+from gcl.recommenders.general.lightgcn import LightGCN
+from gcl.recommenders.general.popularity import Popularity
+from gcl.recommenders.general.simgcl import SimGCL
+from gcl.recommenders.general.xsimgcl import XSimGCL
+from gcl.testing import tiny_dataset
+from gcl.testing.recommenders import batch_of
+from gcl.views import DropEdge, Noise
+
+
+@pytest.fixture
+def data():
+    return tiny_dataset()
+
+
+def dense_adjacency(data):
+    users, items = data.num_users, data.num_items
+    matrix = torch.zeros(users + items, users + items, dtype=torch.float64)
+    matrix[data.train.user, users + data.train.item] = 1
+    matrix = matrix + matrix.T
+    scale = matrix.sum(1).clamp(min=1).rsqrt()
+    return scale[:, None] * matrix * scale
+
+
+def test_popularity_counts_train_rows(data):
+    model = Popularity(data)
+    model.fit_closed(data)
+    expected = torch.bincount(data.train.item, minlength=data.num_items).float()
+    assert torch.equal(model.scores(Query(users=torch.tensor([0, 3])))[1], expected)
+
+
+def test_ease_is_the_constrained_least_squares_solution(data):
+    model = EASE(data, l2=3.0)
+    model.fit_closed(data)
+    x = torch.zeros(data.num_users, data.num_items, dtype=torch.float64)
+    x[data.train.user, data.train.item] = 1
+    weight = torch.zeros(data.num_items, data.num_items, dtype=torch.float64)
+    for j in range(data.num_items):  # column j: ridge regression on the other items
+        others = [i for i in range(data.num_items) if i != j]
+        a = x[:, others]
+        weight[others, j] = torch.linalg.solve(a.T @ a + 3.0 * torch.eye(len(others)).double(), a.T @ x[:, j])
+    torch.testing.assert_close(model.weight.double(), weight, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(
+        model.scores(Query(users=torch.arange(5))).double(), (x @ weight)[:5], atol=1e-6, rtol=1e-5
+    )
+    history = Query(history=torch.tensor([[2, 5, 0]]), length=torch.tensor([2]))
+    torch.testing.assert_close(model.scores(history)[0].double(), weight[2] + weight[5], atol=1e-6, rtol=1e-5)
+
+
+def test_ease_rejects_a_penalty_that_is_not_positive(data):
+    with pytest.raises(ValueError, match="l2 must be positive"):
+        EASE(data, l2=0.0)
+
+
+@pytest.mark.parametrize("readout", ["mean", "sum", "mean_without_0", "last"])
+def test_lightgcn_loss_is_its_formula(data, readout):
+    model = LightGCN(data, dim=6, layers=2, readout=readout, negatives=2, reg=0.01)
+    batch = batch_of(model, data)
+    adj = dense_adjacency(data)
+    e0 = model.encoder.table.detach().double()
+    layers = [e0, adj @ e0, adj @ adj @ e0]
+    z = {"mean": sum(layers) / 3, "sum": sum(layers), "mean_without_0": sum(layers[1:]) / 2, "last": layers[2]}[readout]
+    u, i, j = batch.users, data.num_users + batch.items, data.num_users + batch.negatives
+    difference = (z[u] * z[i]).sum(-1, keepdim=True) - (z[u][:, None] * z[j]).sum(-1)
+    rank = F.softplus(-difference).mean()
+    reg = 0.01 * 0.5 * (e0[u].square().sum() + e0[i].square().sum() + e0[j].square().sum()) / len(batch)
+    terms = model.losses(batch)
+    torch.testing.assert_close(terms["rank"].double(), rank, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(terms["reg"].double(), reg, atol=1e-6, rtol=1e-5)
+
+
+def naive_info_nce(z1, z2, ids, tau):
+    """Unique ids, cosine, one direction, in float64."""
+    ids = ids.unique()
+    a, b = F.normalize(z1.double()[ids], dim=1), F.normalize(z2.double()[ids], dim=1)
+    logits = a @ b.T / tau
+    return (torch.logsumexp(logits, 1) - logits.diagonal()).mean()
+
+
+def test_simgcl_without_noise_contrasts_the_clean_pass_with_itself(data):
+    model = SimGCL(data, dim=6, layers=2, views=[Noise(0.0)], objective=InfoNCE(temperature=0.2), weight=0.5)
+    batch = batch_of(model, data)
+    adj = dense_adjacency(data)
+    e0 = model.encoder.table.detach().double()
+    z = (adj @ e0 + adj @ adj @ e0) / 2
+    zu, zi = z[: data.num_users], z[data.num_users :]
+    expected = 0.5 * (naive_info_nce(zu, zu, batch.users, 0.2) + naive_info_nce(zi, zi, batch.items, 0.2))
+    torch.testing.assert_close(model.losses(batch)["contrast"].double(), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_xsimgcl_contrasts_the_end_with_its_layer(data):
+    model = XSimGCL(data, dim=6, layers=2, contrast_layer=1, views=[Noise(0.0)], weight=0.2)
+    batch = batch_of(model, data)
+    adj = dense_adjacency(data)
+    e0 = model.encoder.table.detach().double()
+    first = adj @ e0
+    z = (first + adj @ first) / 2
+    users = data.num_users
+    expected = 0.2 * (
+        naive_info_nce(z[:users], first[:users], batch.users, 0.15)
+        + naive_info_nce(z[users:], first[users:], batch.items, 0.15)
+    )
+    torch.testing.assert_close(model.losses(batch)["contrast"].double(), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_contrast_against_everybody_counts_all_other_rows(data):
+    torch.manual_seed(0)
+    first, second, ids = torch.randn(12, 4), torch.randn(12, 4), torch.tensor([3, 7, 3, 0])
+    a, b = F.normalize(first.double(), dim=1), F.normalize(second.double(), dim=1)
+    logits = a[[0, 3, 7]] @ b.T / 0.2
+    expected = (torch.logsumexp(logits, 1) - logits[torch.arange(3), [0, 3, 7]]).mean()
+    value = contrast(InfoNCE(temperature=0.2), first, second, ids, whole=True)
+    torch.testing.assert_close(value.double(), expected, atol=1e-6, rtol=1e-5)
+
+
+def test_directau_is_alignment_and_uniformity(data):
+    model = DirectAU(data, dim=6, layers=0, reg=0.0)
+    batch = batch_of(model, data)
+    e0 = F.normalize(model.encoder.table.detach().double(), dim=1)
+    x, y = e0[batch.users], e0[data.num_users + batch.items]
+    uniform = [torch.log(torch.exp(-2 * torch.pdist(z).square()).mean()) for z in (x, y)]
+    expected = (x - y).square().sum(1).mean() + (uniform[0] + uniform[1]) / 2
+    torch.testing.assert_close(model.losses(batch)["contrast"].double(), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_two_entries_are_two_different_views(data):
+    model = Contrastive(data, dim=4, views=[DropEdge(0.0), Noise(0.0)])
+    assert [type(v[0]).__name__ for v in model.views] == ["DropEdge", "Noise"]
+
+
+def test_views_are_counted_and_typed(data):
+    with pytest.raises(ValueError, match=r"views must have one entry, drawn twice, or two entries, got 3"):
+        Contrastive(data, views=[Noise(), Noise(), Noise()])
+    with pytest.raises(ValueError, match="views must be of GraphView here, got Linear"):
+        Contrastive(data, views=[[torch.nn.Linear(1, 1)]])
+    with pytest.raises(ValueError, match="contrast_layer must be one of the layers 1 .. 2, got 3"):
+        XSimGCL(data, layers=2, contrast_layer=3)
+    with pytest.raises(ValueError, match="XSimGCL takes one pass, got 2"):
+        XSimGCL(data, views=[Noise(), Noise()])
+
+
+def test_a_wrong_kind_of_objective_names_the_right_ones(data):
+    with pytest.raises(ValueError, match="objective of LightGCN must be of kind ranking, got InfoNCE of kind pair"):
+        LightGCN(data, objective=InfoNCE())
+
+
+def test_scores_follow_the_parameters(data):
+    model = LightGCN(data, dim=4).eval()
+    query = Query(users=torch.tensor([0]))
+    with torch.no_grad():
+        before = model.scores(query)
+        model.encoder.table.mul_(2.0)
+        torch.testing.assert_close(model.scores(query), 4 * before)
