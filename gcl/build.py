@@ -1,0 +1,258 @@
+"""Names and mappings become objects: the only place that resolves models, objectives, views and import paths.
+
+A specification is a name (``"DCL"``), a mapping (``{"name": "DCL", "temperature": 0.3}``), an import path
+(``"mypkg.mod:MyLoss"``, alone or as the name of a mapping) or the instance itself.
+"""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from gcl.arguments import Recorded
+from gcl.errors import InputError, nearest
+from gcl.signatures import REQUIRED, Converter, check, parameters
+
+if TYPE_CHECKING:
+    from gcl.data import Dataset
+    from gcl.losses import Objective
+    from gcl.recommenders import Recommender
+    from gcl.views import View
+
+T = TypeVar("T", bound=Recorded)
+
+MODELS: dict[str, str] = {
+    name: f"gcl.recommenders.general.{name.lower()}:{name}"
+    for name in ("Popularity", "EASE", "BPRMF", "LightGCN", "Contrastive", "SGL", "SimGCL", "XSimGCL", "DirectAU")
+}
+"""Name -> where it is; the folder under ``gcl.recommenders`` is the model's family."""
+
+VIEWS: dict[str, tuple[str, str]] = {
+    "DropEdge": ("gcl.views.edges:DropEdge", "Wu et al., SIGIR 2021"),
+    "DropNode": ("gcl.views.edges:DropNode", "Wu et al., SIGIR 2021"),
+    "RandomWalk": ("gcl.views.edges:RandomWalk", "Wu et al., SIGIR 2021"),
+    "Noise": ("gcl.views.noise:Noise", "Yu et al., SIGIR 2022"),
+}
+"""Name -> where it is and its reference."""
+
+
+def model_class(name: str) -> "type[Recommender]":
+    """The recommender class of a name or an import path.
+
+    Raises:
+        InputError: no such name (with the nearest), nothing importable there, or no recommender.
+    """
+    from gcl.recommenders import Recommender
+
+    return _class(name, MODELS, Recommender, "model")
+
+
+def family(name: str) -> str:
+    """``general``, ``sequential`` or ``multimodal``; of a model outside gcl, by what it needs."""
+    if name in MODELS:
+        return MODELS[name].split(".")[2]
+    from gcl.data import Sequences
+
+    cls = model_class(name)
+    if "modalities" in cls.needs:
+        return "multimodal"
+    return "sequential" if "time" in cls.needs or isinstance(cls.sampling, Sequences) else "general"
+
+
+def objective(spec: Any) -> "Objective":
+    """The objective of a specification.
+
+    Raises:
+        InputError: unknown name or argument (with the nearest), a value of another type or out of range.
+    """
+    from gcl.losses import Objective
+
+    return _part(spec, _objectives(), Objective, "objective")
+
+
+def view(spec: Any) -> "View":
+    """The view of a specification; raises as :func:`objective`."""
+    from gcl.views import View
+
+    return _part(spec, _views(), View, "view")
+
+
+def views(spec: Any) -> "list[list[View]]":
+    """Chains of views: one entry a look, an entry being a view or a list of views after one another.
+
+    A single specification that is no list is one entry. Raises as :func:`objective`.
+    """
+    entries = spec if _is_list(spec) else [spec]
+    return [[view(v) for v in (entry if _is_list(entry) else [entry])] for entry in entries]
+
+
+def create(name: str, data: "Dataset", arguments: Mapping[str, Any]) -> "Recommender":
+    """The recommender ``name`` for ``data``; arguments are values or specifications, those not given are defaults.
+
+    Raises:
+        InputError: unknown name or argument, wrong type or range, an objective of a kind that the model does not take,
+            data that lack what the model needs.
+    """
+    cls = model_class(name)
+    checked = check_arguments(name, arguments)
+    try:
+        return cls(data, **checked)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{name}: {error}") from error
+
+
+def check_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of model ``name``, validated against its constructor, specifications turned into instances."""
+    cls = model_class(name)
+    checked = check(cls, arguments, name, converters())
+    kinds = getattr(cls, "objective_kinds", ())
+    if "objective" in checked and checked["objective"].kind not in kinds:
+        fitting = [n for n, where in _objectives().items() if _import(where, n).kind in kinds]
+        got = checked["objective"]
+        raise InputError(
+            f"{name}: objective must be of kind {' or '.join(kinds)}, got {name_of(type(got))} of kind {got.kind}. "
+            f"Valid: {', '.join(sorted(fitting))}."
+        )
+    return checked
+
+
+def defaults(cls: type[Recorded]) -> dict[str, Any]:
+    """Constructor arguments that have a default, as they are written in configuration."""
+    return {n: plain(value, n) for n, (_, value) in parameters(cls).items() if value is not REQUIRED}
+
+
+def converters() -> dict[Any, Converter]:
+    """Annotation -> what makes an instance of a specification."""
+    from gcl.losses import Objective
+    from gcl.views import View, Views
+
+    return {Objective: objective, View: view, Views: views}
+
+
+def spec(obj: Recorded) -> dict[str, Any]:
+    """The mapping from which the object can be built again: its name and all its arguments, as YAML has them.
+
+    Raises:
+        InputError: the class is local to a function, or an argument is of a type that YAML cannot hold.
+    """
+    name = name_of(type(obj))
+    return {"name": name, **{key: plain(value, f"{name}: {key}") for key, value in obj.arguments.items()}}
+
+
+def plain(value: Any, where: str) -> Any:
+    """The value as YAML has it: parts as specifications, sequences as lists."""
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, Recorded):
+        return spec(value)
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {str(k): plain(v, where) for k, v in value.items()}
+    if isinstance(value, (Sequence, set, frozenset)):
+        return [plain(v, where) for v in value]
+    raise InputError(
+        f"{where} cannot be written as configuration: a {type(value).__name__} is no number, text, list, mapping, "
+        "objective or view."
+    )
+
+
+def name_of(cls: type) -> str:
+    """The short name of a class of gcl, else its import path."""
+    path = f"{cls.__module__}:{cls.__qualname__}"
+    for table in (MODELS, _views(), _objectives()):
+        if table.get(cls.__name__) == path:
+            return cls.__name__
+    if "<" in path:
+        raise InputError(f"{path} cannot be named in configuration; define the class at the top level of a module.")
+    return path
+
+
+def models() -> list[dict[str, Any]]:
+    """Every model: name, family, reference, arguments (name -> default), summary."""
+    return [{"name": n, "family": family(n), **_describe(model_class(n), model_class(n).reference)} for n in MODELS]
+
+
+def objectives() -> list[dict[str, Any]]:
+    """Every objective: name, kind, reference, arguments, summary."""
+    from gcl.losses import Objective
+
+    classes = {name: _class(name, _objectives(), Objective, "objective") for name in _objectives()}
+    return [{"name": n, "kind": c.kind, **_describe(c, getattr(c, "reference", ""))} for n, c in classes.items()]
+
+
+def views_catalogue() -> list[dict[str, Any]]:
+    """Every view: name, kind (what it is a view of), reference, arguments, summary."""
+    from gcl.views import View
+
+    classes = {name: _class(name, _views(), View, "view") for name in VIEWS}
+    return [{"name": n, "kind": c.level, **_describe(c, VIEWS[n][1])} for n, c in classes.items()]
+
+
+def _describe(cls: type[Recorded], reference: str) -> dict[str, Any]:
+    known = parameters(cls)
+    arguments = {n: None if default is REQUIRED else plain(default, n) for n, (_, default) in known.items()}
+    return {"reference": reference, "arguments": arguments, "summary": (cls.__doc__ or "").strip().split("\n")[0]}
+
+
+def _views() -> dict[str, str]:
+    return {name: where for name, (where, _) in VIEWS.items()}
+
+
+def _objectives() -> dict[str, str]:
+    from gcl.losses import catalogue
+
+    return {name: f"{cls.__module__}:{cls.__qualname__}" for name, cls in catalogue().items()}
+
+
+def _part(spec: Any, table: Mapping[str, str], base: type[T], what: str) -> T:
+    if isinstance(spec, base):
+        return spec
+    if isinstance(spec, str):
+        spec = {"name": spec}
+    if not isinstance(spec, Mapping) or not isinstance(spec.get("name"), str):
+        raise InputError(f"{what} must be a name, a mapping with a name, or an instance, got {spec!r}.")
+    arguments = {key: value for key, value in spec.items() if key != "name"}
+    cls = _class(spec["name"], table, base, what)
+    checked = check(cls, arguments, spec["name"], converters())
+    missing = [n for n, (_, default) in parameters(cls).items() if default is REQUIRED and n not in checked]
+    if missing:
+        example = f"{{name: {spec['name']}, {missing[0]}: ...}}"
+        raise InputError(f"{spec['name']} needs {', '.join(missing)}; give {example}.")
+    try:
+        return cls(**checked)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{spec['name']}: {error}") from error
+
+
+def _class(name: str, table: Mapping[str, str], base: type[T], what: str) -> type[T]:
+    if ":" not in name and name not in table:
+        path = f"mypkg.mod:My{what.title()}"
+        raise InputError(f"Unknown {what} {name!r}. {nearest(name, table)} Or an import path such as {path}.")
+    cls = _import(table.get(name, name), what)
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        raise InputError(f"{what} {name!r} must be a subclass of {base.__module__}.{base.__qualname__}.")
+    return cls
+
+
+def _import(path: str, what: str) -> Any:
+    module, _, attribute = path.partition(":")
+    try:
+        found = importlib.import_module(module)
+    except Exception as error:
+        raise InputError(
+            f"Cannot import {module!r} of {what} {path!r}: {type(error).__name__}: {error}. An import path is "
+            "package.module:Class, importable from the current folder or installed."
+        ) from error
+    if not hasattr(found, attribute):
+        public = [n for n in vars(found) if not n.startswith("_")]
+        raise InputError(f"{module} has no {attribute!r}. {nearest(attribute, public)}")
+    return getattr(found, attribute)
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, Sequence) and not isinstance(value, str)
