@@ -5,7 +5,7 @@ A specification is a name (``"DCL"``), a mapping (``{"name": "DCL", "temperature
 """
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -59,6 +59,20 @@ def family(name: str) -> str:
     return "sequential" if "time" in cls.needs or isinstance(cls.sampling, Sequences) else "general"
 
 
+def objective_class(name: str) -> "type[Objective]":
+    """The objective class of a name or an import path; raises as :func:`model_class`."""
+    from gcl.losses import Objective
+
+    return _class(name, _objectives(), Objective, "objective")
+
+
+def view_class(name: str) -> "type[View]":
+    """The view class of a name or an import path; raises as :func:`model_class`."""
+    from gcl.views import View
+
+    return _class(name, _views(), View, "view")
+
+
 def objective(spec: Any) -> "Objective":
     """The objective of a specification.
 
@@ -67,14 +81,14 @@ def objective(spec: Any) -> "Objective":
     """
     from gcl.losses import Objective
 
-    return _part(spec, _objectives(), Objective, "objective")
+    return spec if isinstance(spec, Objective) else _part(spec, objective_class, "objective")
 
 
 def view(spec: Any) -> "View":
     """The view of a specification; raises as :func:`objective`."""
     from gcl.views import View
 
-    return _part(spec, _views(), View, "view")
+    return spec if isinstance(spec, View) else _part(spec, view_class, "view")
 
 
 def views(spec: Any) -> "list[list[View]]":
@@ -82,8 +96,12 @@ def views(spec: Any) -> "list[list[View]]":
 
     A single specification that is no list is one entry. Raises as :func:`objective`.
     """
+    return [entry if isinstance(entry, list) else [entry] for entry in _entries(spec)]
+
+
+def _entries(spec: Any) -> "list[View | list[View]]":
     entries = spec if _is_list(spec) else [spec]
-    return [[view(v) for v in (entry if _is_list(entry) else [entry])] for entry in entries]
+    return [[view(v) for v in entry] if _is_list(entry) else view(entry) for entry in entries]
 
 
 def create(name: str, data: "Dataset", arguments: Mapping[str, Any]) -> "Recommender":
@@ -109,7 +127,7 @@ def check_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     checked = check(cls, arguments, name, converters())
     kinds = getattr(cls, "objective_kinds", ())
     if "objective" in checked and checked["objective"].kind not in kinds:
-        fitting = [n for n, where in _objectives().items() if _import(where, n).kind in kinds]
+        fitting = [n for n in _objectives() if objective_class(n).kind in kinds]
         got = checked["objective"]
         raise InputError(
             f"{name}: objective must be of kind {' or '.join(kinds)}, got {name_of(type(got))} of kind {got.kind}. "
@@ -118,17 +136,12 @@ def check_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
     return checked
 
 
-def defaults(cls: type[Recorded]) -> dict[str, Any]:
-    """Constructor arguments that have a default, as they are written in configuration."""
-    return {n: plain(value, n) for n, (_, value) in parameters(cls).items() if value is not REQUIRED}
-
-
 def converters() -> dict[Any, Converter]:
     """Annotation -> what makes an instance of a specification."""
     from gcl.losses import Objective
     from gcl.views import View, Views
 
-    return {Objective: objective, View: view, Views: views}
+    return {Objective: objective, View: view, Views: _entries}
 
 
 def spec(obj: Recorded) -> dict[str, Any]:
@@ -170,25 +183,22 @@ def name_of(cls: type) -> str:
     return path
 
 
-def models() -> list[dict[str, Any]]:
-    """Every model: name, family, reference, arguments (name -> default), summary."""
-    return [{"name": n, "family": family(n), **_describe(model_class(n), model_class(n).reference)} for n in MODELS]
+def models(names: Iterable[str] | None = None) -> list[dict[str, Any]]:
+    """Models, all of gcl's by default: name, family, reference, arguments (name -> default), summary."""
+    classes = {name: model_class(name) for name in (MODELS if names is None else names)}
+    return [{"name": n, "family": family(n), **_describe(c, c.reference)} for n, c in classes.items()]
 
 
-def objectives() -> list[dict[str, Any]]:
-    """Every objective: name, kind, reference, arguments, summary."""
-    from gcl.losses import Objective
-
-    classes = {name: _class(name, _objectives(), Objective, "objective") for name in _objectives()}
+def objectives(names: Iterable[str] | None = None) -> list[dict[str, Any]]:
+    """Objectives, all of gcl's by default: name, kind, reference, arguments (name -> default), summary."""
+    classes = {name: objective_class(name) for name in (_objectives() if names is None else names)}
     return [{"name": n, "kind": c.kind, **_describe(c, getattr(c, "reference", ""))} for n, c in classes.items()]
 
 
-def views_catalogue() -> list[dict[str, Any]]:
-    """Every view: name, kind (what it is a view of), reference, arguments, summary."""
-    from gcl.views import View
-
-    classes = {name: _class(name, _views(), View, "view") for name in VIEWS}
-    return [{"name": n, "kind": c.level, **_describe(c, VIEWS[n][1])} for n, c in classes.items()]
+def views_catalogue(names: Iterable[str] | None = None) -> list[dict[str, Any]]:
+    """Views, all of gcl's by default: name, kind (what it is a view of), reference, arguments, summary."""
+    classes = {name: view_class(name) for name in (VIEWS if names is None else names)}
+    return [{"name": n, "kind": c.level, **_describe(c, VIEWS.get(n, ("", ""))[1])} for n, c in classes.items()]
 
 
 def _describe(cls: type[Recorded], reference: str) -> dict[str, Any]:
@@ -207,15 +217,13 @@ def _objectives() -> dict[str, str]:
     return {name: f"{cls.__module__}:{cls.__qualname__}" for name, cls in catalogue().items()}
 
 
-def _part(spec: Any, table: Mapping[str, str], base: type[T], what: str) -> T:
-    if isinstance(spec, base):
-        return spec
+def _part(spec: Any, find: Callable[[str], type[T]], what: str) -> T:
     if isinstance(spec, str):
         spec = {"name": spec}
     if not isinstance(spec, Mapping) or not isinstance(spec.get("name"), str):
         raise InputError(f"{what} must be a name, a mapping with a name, or an instance, got {spec!r}.")
     arguments = {key: value for key, value in spec.items() if key != "name"}
-    cls = _class(spec["name"], table, base, what)
+    cls = find(spec["name"])
     checked = check(cls, arguments, spec["name"], converters())
     missing = [n for n, (_, default) in parameters(cls).items() if default is REQUIRED and n not in checked]
     if missing:

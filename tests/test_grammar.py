@@ -70,7 +70,9 @@ def test_a_mapping_without_name_changes_and_with_name_replaces():
 def test_put_says_what_is_not_there():
     with pytest.raises(InputError, match=r"^views.2 cannot be set: entry 2 of 1, counted from 0\.$"):
         put(["Noise"], ["2"], 1, "views.2")
-    with pytest.raises(InputError, match=r"^views.eps cannot be set: .* inside \['Noise'\]; name one entry by its number"):
+    with pytest.raises(
+        InputError, match=r"^views.eps cannot be set: .* inside \['Noise'\]; name one entry by its number"
+    ):
         put(["Noise"], ["eps"], 1, "views.eps")
     with pytest.raises(InputError, match=r"^dim.a cannot be set: there is nothing named 'a' inside 64\.$"):
         put(64, ["a"], 1, "dim.a")

@@ -1,0 +1,5 @@
+"""``python -m gcl.cli``."""
+
+from gcl.cli import main
+
+main()
