@@ -74,11 +74,11 @@ def permutation_test(change: Floats, permutations: int = 10_000, seed: int = 0) 
     n = len(change)
     observed = np.abs(change.sum(0))
     threshold = observed - 1e-9 * np.abs(change).sum(0)
-    exact = 2.0**n <= permutations
+    exact = 2**n <= permutations
     extreme = np.zeros(change.shape[1])
     for signs in _every_sign(n) if exact else _random_signs(n, permutations, seed):
         extreme += (np.abs(signs @ change) >= threshold).sum(0)
-    return extreme / 2.0**n if exact else (1 + extreme) / (1 + permutations)
+    return extreme / 2**n if exact else (1 + extreme) / (1 + permutations)
 
 
 def bootstrap_interval(

@@ -139,8 +139,8 @@ def test_equal_to_recbole(recbole_metrics):
     items, _, relevant = lists_of_scores(7)
     hits, positives = relevant.gather(1, items), relevant.sum(1)
     config = {"topk": [5, 10, 20], "metric_decimal_place": 12}
-    names = {"recall": "Recall", "precision": "Precision", "ndcg": "NDCG", "map": "MAP", "mrr": "MRR", "hit_rate": "Hit"}
-    for name, other in names.items():
+    names = {"recall": "Recall", "precision": "Precision", "ndcg": "NDCG", "map": "MAP", "mrr": "MRR"}
+    for name, other in (names | {"hit_rate": "Hit"}).items():
         metric = getattr(recbole_metrics, other)(config)
         arguments = (hits.numpy(), positives.numpy())
         values = metric.metric_info(*arguments[: 1 if other in ("MRR", "Hit", "Precision") else 2])
