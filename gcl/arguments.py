@@ -24,7 +24,7 @@ class Recorded:
             kind = signature.parameters[name].kind
             if kind is inspect.Parameter.VAR_KEYWORD:
                 values.update(value)
-            else:
+            elif kind is not inspect.Parameter.VAR_POSITIONAL:
                 values[name] = value
         object.__setattr__(self, "arguments", values)
         return self

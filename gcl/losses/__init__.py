@@ -1,1 +1,28 @@
 """Objectives: what a loss compares, and how."""
+
+from typing import Any
+
+from gcl.losses.base import Kind as Kind
+from gcl.losses.base import Objective as Objective
+from gcl.losses.base import Rows as Rows
+from gcl.losses.contrast import Contrast as Contrast
+from gcl.losses.contrast import PairPipeline as PairPipeline
+from gcl.losses.energies import *  # noqa: F403
+from gcl.losses.ranking import *  # noqa: F403
+from gcl.losses.softmax import *  # noqa: F403
+
+
+def catalogue(aliases: bool = False) -> dict[str, type[Objective]]:
+    """Name -> class of every objective; see :func:`gcl.losses.scan.catalogue`."""
+    from gcl.losses.scan import catalogue
+
+    return catalogue(aliases)
+
+
+def __getattr__(name: str) -> Any:
+    if name.startswith("_"):
+        raise AttributeError(name)
+    found = catalogue(aliases=True).get(name)
+    if found is None:
+        raise AttributeError(f"module 'gcl.losses' has no attribute {name!r}")
+    return found

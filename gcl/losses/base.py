@@ -1,16 +1,30 @@
 """What every objective is: a kind, which fixes how it is called, and a scalar that is a mean over valid rows."""
 
 import copy
+from abc import ABC, abstractmethod
 from typing import Any, ClassVar, Literal, Self
 
+import torch
 from torch import Tensor, nn
 
 from gcl.arguments import Recorded
+from gcl.losses.checks import check
+from gcl.losses.functional.numerics import mean_of
 
 Kind = Literal["pair", "multiview", "labelled", "ranking", "tuple", "sets"]
+Rows = tuple[Tensor, Tensor | None]
+"""Unreduced values [n], and which of them count [n] bool; None: all."""
 
 
-class Objective(Recorded, nn.Module):
+class Stateful:
+    """Mixin of parts whose state depends on the number of things or on their width."""
+
+    def allocate(self, num_ids: int, dim: int) -> None:
+        """Make buffers and parameters for ``num_ids`` things of width ``dim``."""
+        raise NotImplementedError
+
+
+class Objective(Recorded, nn.Module, ABC):
     """Base of all objectives.
 
     ``kind`` fixes the call:
@@ -28,22 +42,61 @@ class Objective(Recorded, nn.Module):
     sets       ``(x [n, d], y [m, d])``                     two samples, no pairing
     ========== ============================================ =======================================================
 
-    Calling returns a scalar, the mean over valid rows; :meth:`rows` returns the unreduced values.
+    Calling returns a scalar, the mean over valid rows, or zero attached to the graph where no row is valid;
+    :meth:`rows` returns the unreduced values. Half-precision inputs are lifted to float32 and autocast is off inside.
+    A subclass is final and implements :meth:`compute`.
     """
 
     kind: ClassVar[Kind]
+    reference: ClassVar[str] = ""
+    """Paper and year."""
+    aliases: ClassVar[tuple[str, ...]] = ()
+    """Other names under which it is found."""
+    extra: ClassVar[bool] = False
+    """Of kind pair: whether z2 may have more rows than z1."""
+    slots: ClassVar[dict[str, str]] = {}
+    """The parts it is made of where they are not objects: similarity, positives, negatives, kernel ..."""
 
     def build(self, num_ids: int, dim: int) -> Self:
         """A copy with its state allocated for ``num_ids`` things of width ``dim``; called once by the owner.
 
         A copy, because an objective may be a default argument: two owners must not share what one of them trains.
         """
-        return copy.deepcopy(self)
+        built = copy.deepcopy(self)
+        for part in built.modules():
+            if isinstance(part, Stateful):
+                part.allocate(num_ids, dim)
+        return built
+
+    @abstractmethod
+    def compute(self, *inputs: Any, **options: Any) -> Rows:
+        """Unreduced values and which of them are valid; inputs are checked and at least float32."""
 
     def rows(self, *inputs: Any, **options: Any) -> Tensor:
-        """Unreduced loss values, one a valid row."""
-        raise NotImplementedError
+        """Unreduced loss values: one a valid row, or a single one where the loss is of the batch as a whole."""
+        values, valid = self._run(inputs, options)
+        return values if valid is None else values.masked_select(valid)
 
     def forward(self, *inputs: Any, **options: Any) -> Tensor:
         """Mean of :meth:`rows`."""
-        raise NotImplementedError
+        return mean_of(*self._run(inputs, options))
+
+    def describe(self) -> dict[str, str]:
+        """The parts the objective is made of, slot by slot."""
+        return dict(self.slots)
+
+    def _run(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> Rows:
+        check(type(self).__name__, self.kind, self.extra, inputs, options)
+        lifted = [_lift(value) for value in inputs]
+        first = lifted[0][0] if isinstance(lifted[0], tuple) else lifted[0]
+        with torch.autocast(first.device.type, enabled=False):
+            return self.compute(*lifted, **{name: _lift(value) for name, value in options.items()})
+
+
+def _lift(value: Any) -> Any:
+    """Half-precision tensors as float32; everything else as it is."""
+    if isinstance(value, Tensor):
+        return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
+    if isinstance(value, list | tuple):
+        return tuple(_lift(v) for v in value)
+    return value

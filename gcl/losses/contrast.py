@@ -1,0 +1,170 @@
+"""The pipeline of pair objectives: similarity, margin, temperature, weighting, kernel, directions."""
+
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from gcl.losses.base import Objective, Rows
+from gcl.losses.functional.negatives import negative_partition, partner_counts
+from gcl.losses.functional.numerics import lse_of
+from gcl.losses.functional.partition import log_partition
+from gcl.losses.slots.kernels import KernelLike, Summary, kernel_of
+from gcl.losses.slots.margins import MarginLike, margin_of
+from gcl.losses.slots.similarities import SimilarityLike, similarity_of
+from gcl.losses.slots.temperatures import TemperatureLike, temperature_of
+from gcl.losses.slots.weightings import WeightingLike, weighting_of
+
+Negatives = Literal["cross", "within", "both"]
+
+
+class PairPipeline(Objective):
+    r"""Base of pair objectives that are a choice of slots.
+
+    Row i of z1 has the positive logit p_i = margin(s(z1_i, z2_i)) / τ_i and negative logits s(z1_i, c) / τ_i (+ log
+    w_ic), c among rows with another id of z2 (``negatives="cross"``), of z1 (``"within"``) or of both. The kernel
+    makes the row's loss from p_i and the log-sum-exp of the negatives. The other direction takes z2's first B rows as
+    anchors, with the transposed scores; a row's loss is forward * (z1 -> z2) + (1 - forward) * (z2 -> z1).
+
+    Cost O(B M d) time; beyond the dense budget O((B + M) d) memory. Both directions share one pass over the scores
+    where the temperature is a scalar.
+    """
+
+    kind = "pair"
+    extra = True
+
+    def __init__(
+        self,
+        *,
+        similarity: SimilarityLike = "cosine",
+        margin: MarginLike = None,
+        temperature: TemperatureLike = 0.2,
+        weighting: WeightingLike = None,
+        kernel: KernelLike = "all",
+        negatives: Negatives = "cross",
+        forward: float = 1.0,
+    ) -> None:
+        super().__init__()
+        if negatives not in ("cross", "within", "both"):
+            raise ValueError(f"negatives must be cross, within or both, got {negatives!r}.")
+        if not 0 <= forward <= 1:
+            raise ValueError(f"forward must be a weight in [0, 1], got {forward}.")
+        self.similarity = similarity_of(similarity)
+        self.margin = margin_of(margin)
+        self.temperature = temperature_of(temperature)
+        self.weighting = weighting_of(weighting)
+        self.kernel = kernel_of(kernel)
+        self.negatives: Negatives = negatives
+        self.forward_weight = forward
+
+    def compute(self, z1: Tensor, z2: Tensor, ids: Tensor | None = None) -> Rows:
+        """Loss of every row [B]."""
+        there, back = self.forward_weight, 1 - self.forward_weight
+        count = z1.shape[0]
+        score = self.similarity.pair(z1, z2[:count])
+        tau = self.temperature(score)
+        first, second = self._negatives(z1, z2, ids, 1 / tau)
+        values, valid = self._kernel(score, tau, first, ids, count, z2.shape[0])
+        if not back:
+            return values, valid
+        other, other_valid = self._kernel(score, tau, second, ids, count, z2.shape[0])
+        if valid is not None and other_valid is not None:
+            valid = valid & other_valid
+        return there * values + back * other, valid
+
+    def describe(self) -> dict[str, str]:
+        """The slots as they are filled."""
+        slots = {"similarity": self.similarity, "margin": self.margin, "temperature": self.temperature}
+        parts = {**slots, "weighting": self.weighting, "kernel": self.kernel}
+        words = {name: spell(part) for name, part in parts.items()}
+        views = "one direction" if self.forward_weight == 1 else f"both directions, {self.forward_weight:g} forward"
+        where = {"cross": "the other view", "within": "the own view", "both": "both views"}[self.negatives]
+        return {"positives": "aligned rows", "negatives": f"rows of {where} with another id", **words, "views": views}
+
+    def _kernel(
+        self, score: Tensor, tau: Tensor, negatives: Tensor, ids: Tensor | None, rows: int, columns: int
+    ) -> Rows:
+        """Loss of the rows of one direction."""
+        logit = self.margin(score) / tau
+        factor = self.weighting.positives(score)
+        number: Tensor | float = torch.inf
+        if self.kernel.counts:
+            cross = partner_counts(ids, rows, columns, score.device)
+            own = partner_counts(None if ids is None else ids[:rows], rows, rows, score.device)
+            number = {"cross": cross, "within": own, "both": cross + own}[self.negatives]
+        mean = logit if factor is None else factor * logit
+        values, valid = self.kernel(Summary(mean, logit, negatives, tau, 1.0, number))
+        weight = self.weighting.rows(logit, negatives)
+        return values if weight is None else weight * values, valid
+
+    def _negatives(self, z1: Tensor, z2: Tensor, ids: Tensor | None, inverse: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-sum-exp over the negatives of z1's rows, and of z2's first rows (an empty tensor if not needed)."""
+        s, count, back = self.similarity, z1.shape[0], self.forward_weight < 1
+        left, right = s.left(z1), s.right(z2)
+        own = None if ids is None else ids[:count]
+        there, home = list[Tensor](), list[Tensor]()
+        if self.negatives != "within":
+            if self._plain and inverse.dim() == 0:
+                row, column = log_partition(left * inverse, right, row_ids=own, column_ids=ids, columns=back)
+                there.append(row)
+                home.extend([] if column is None else [column[:count]])
+            else:
+                there.append(self._partition(left, right, inverse, own, ids))
+                home.extend([self._partition(right[:count], left, inverse, own, own)] if back else [])
+        if self.negatives != "cross":
+            there.append(self._partition(left, s.right(z1), inverse, own, own))
+            home.extend([self._partition(s.left(z2[:count]), right, inverse, own, ids)] if back else [])
+        return lse_of(*there), lse_of(*home) if home else left.new_empty(0)
+
+    @property
+    def _plain(self) -> bool:
+        return self.similarity.linear and not self.weighting.entrywise
+
+    def _partition(self, left: Tensor, right: Tensor, inverse: Tensor, rows: Any, columns: Any) -> Tensor:
+        return negative_partition(
+            left, right, inverse, rows, columns,
+            transform=None if self.similarity.linear else self.similarity.transform,
+            reweigh=self.weighting.negatives if self.weighting.entrywise else None,
+        )  # fmt: skip
+
+
+class Contrast(PairPipeline):
+    """A pair objective composed of slots of your choice; each is a name, a mapping with a name, or an instance.
+
+        Contrast(similarity="dot", temperature=0.5, kernel="negatives", negatives="both", forward=0.5)
+
+    is decoupled contrastive learning with dot products. See :class:`PairPipeline` for what the slots do.
+
+    Args:
+        similarity: see :mod:`gcl.losses.slots.similarities`.
+        margin: None, a number (taken from the cosine of positives), or see :mod:`gcl.losses.slots.margins`.
+        temperature: a number, or see :mod:`gcl.losses.slots.temperatures`.
+        weighting: None, or see :mod:`gcl.losses.slots.weightings`.
+        kernel: see :mod:`gcl.losses.slots.kernels`.
+        negatives: rows of the other view (``cross``), of the own view (``within``) or of ``both``.
+        forward: weight of the direction z1 -> z2; 1 one direction, 0.5 both alike.
+    """
+
+    reference = "composed of slots"
+
+    def __init__(
+        self,
+        *,
+        similarity: SimilarityLike = "cosine",
+        margin: MarginLike = None,
+        temperature: TemperatureLike = 0.2,
+        weighting: WeightingLike = None,
+        kernel: KernelLike = "all",
+        negatives: Negatives = "cross",
+        forward: float = 1.0,
+    ) -> None:
+        super().__init__(
+            similarity=similarity, margin=margin, temperature=temperature, weighting=weighting, kernel=kernel,
+            negatives=negatives, forward=forward,
+        )  # fmt: skip
+
+
+def spell(part: Any) -> str:
+    """A part as ``Name(argument=value, ...)``."""
+    arguments = ", ".join(f"{name}={value!r}" for name, value in part.arguments.items())
+    return f"{type(part).__name__}({arguments})"

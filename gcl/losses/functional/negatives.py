@@ -1,0 +1,68 @@
+"""Log-sum-exp over the negatives of every row, for any similarity and weighting, streamed."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from gcl.losses.functional.numerics import lse
+from gcl.losses.functional.partition import log_partition
+from gcl.losses.functional.streaming import by_rows
+
+Transform = Callable[[Tensor], Tensor]
+Reweigh = Callable[[Tensor, Tensor], Tensor]
+
+
+def negative_partition(
+    left: Tensor,
+    right: Tensor,
+    inverse: Tensor,
+    row_ids: Tensor | None = None,
+    column_ids: Tensor | None = None,
+    *,
+    transform: Transform | None = None,
+    reweigh: Reweigh | None = None,
+    bias: Tensor | None = None,
+    stream: bool | None = None,
+) -> Tensor:
+    r"""log Σ_{j: id_j ≠ id_i} exp(s_ij / τ_i + b_j + log w_ij) [B], s_ij = transform(<left_i, right_j>).
+
+    Args:
+        left: features of anchors [B, e].
+        right: features of candidates [n, e].
+        inverse: 1 / τ, a scalar or [B].
+        row_ids: identity of anchors [B]; None: anchor i is candidate i.
+        column_ids: identity of candidates [n].
+        transform: elementwise; None: similarities are the inner products.
+        reweigh: (logits, similarities) -> logits with log-weights added, row by row.
+        bias: b [n].
+        stream: force or forbid streaming; None: chosen by size.
+    """
+    count = left.shape[0]
+    if transform is None and reweigh is None:
+        scaled = left * (inverse if inverse.dim() == 0 else inverse[:, None])
+        return log_partition(scaled, right, bias=bias, row_ids=row_ids, column_ids=column_ids, stream=stream)[0]
+    if row_ids is None or column_ids is None:
+        row_ids = torch.arange(count, device=left.device)
+        column_ids = torch.arange(right.shape[0], device=left.device)
+    shift = right.new_zeros(right.shape[0]) if bias is None else bias
+
+    def block(x: Tensor, beta: Tensor, rows: Tensor, y: Tensor, b: Tensor, columns: Tensor) -> Tensor:
+        inner = x @ y.T
+        s = inner if transform is None else transform(inner)
+        logits = torch.addcmul(b[None], s, beta[:, None])
+        logits = logits.masked_fill(rows[:, None] == columns[None], -math.inf)
+        return lse(logits if reweigh is None else reweigh(logits, s))
+
+    return by_rows(
+        block, (left, inverse.expand(count), row_ids), (right, shift, column_ids), columns=right.shape[0], stream=stream
+    )
+
+
+def partner_counts(ids: Tensor | None, rows: int, columns: int, device: torch.device) -> Tensor:
+    """Number of candidates with another id than row i, [rows]; ids of all columns, the first ones are the rows'."""
+    if ids is None:
+        return torch.full((rows,), columns - 1, device=device)
+    _, place, counts = torch.unique(ids, return_inverse=True, return_counts=True)
+    return columns - counts[place[:rows]]

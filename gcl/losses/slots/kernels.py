@@ -1,0 +1,84 @@
+"""Contrast kernels: the loss of a row from what is known of its positive and negative logits."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from gcl.arguments import Recorded
+from gcl.losses.base import Rows
+from gcl.losses.functional.numerics import softplus
+from gcl.losses.slots.resolve import resolve
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a row's logits come down to, each [B].
+
+    ``mean`` of the positive logits (weighted), their log-sum-exp ``positives`` and their number ``count``;
+    ``negatives`` log-sum-exp of the negative logits and ``negative_count``; ``temperature`` a scalar or [B].
+    With one positive ``mean`` = ``positives`` and ``count`` = 1.
+    """
+
+    mean: Tensor
+    positives: Tensor
+    negatives: Tensor
+    temperature: Tensor
+    count: Tensor | float = 1.0
+    negative_count: Tensor | float = math.inf
+
+
+class Kernel(Recorded, nn.Module, ABC):
+    """Maps the summary of rows to their losses."""
+
+    counts: bool = False
+    """Whether ``negative_count`` is read."""
+
+    @abstractmethod
+    def forward(self, summary: Summary) -> Rows:
+        """Values [B], and which rows count."""
+
+
+class LogRatio(Kernel):
+    """- log of the share of the positives in the denominator.
+
+    ``denominator``: ``all`` positives and negatives; ``negatives`` alone (then a row without negatives does not
+    count). ``positives``: how several are aggregated: ``mean`` of logs, log of the ``sum``, log of the ``average``.
+    """
+
+    def __init__(
+        self,
+        denominator: Literal["all", "negatives"] = "all",
+        positives: Literal["mean", "sum", "average"] = "mean",
+    ) -> None:
+        super().__init__()
+        self.denominator, self.positives = denominator, positives
+
+    def forward(self, summary: Summary) -> Rows:
+        """Values [B], and which rows count."""
+        joint = summary.positives
+        top = summary.mean if self.positives == "mean" else joint
+        if self.positives == "average":
+            top = top - torch.as_tensor(summary.count, dtype=joint.dtype).log()
+        if self.denominator == "all":
+            share = softplus(summary.negatives - joint)
+            return share if top is joint else share + (joint - top), None
+        valid = summary.negatives > -math.inf
+        return summary.negatives.masked_fill(~valid, 0.0) - top, valid
+
+
+KERNELS: dict[str, Callable[..., Kernel]] = {
+    "all": LogRatio,
+    "negatives": lambda **arguments: LogRatio("negatives", **arguments),
+}
+
+KernelLike = str | Kernel | dict[str, Any]
+
+
+def kernel_of(value: KernelLike) -> Kernel:
+    """The kernel that a name, mapping or instance means."""
+    return resolve("kernel", value, Kernel, KERNELS)  # type: ignore[type-abstract]

@@ -1,0 +1,178 @@
+"""Similarities: larger is closer. Each is an inner product of features, maybe followed by a function of one number."""
+
+from abc import ABC
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from gcl.arguments import Recorded
+from gcl.losses.base import Stateful
+from gcl.losses.functional.numerics import normalise
+from gcl.losses.slots.resolve import resolve
+
+LEAST_DISTANCE = 1e-6
+"""Distances are clamped here: the gradient of a root is singular at zero."""
+
+
+class Similarity(Recorded, nn.Module, ABC):
+    """s(a, c) = transform(<left(a), right(c)>).
+
+    The split lets a matrix of similarities be made tile by tile. Where ``transform`` changes nothing
+    (``linear = True``) log-sum-exp has a closed-form streamed gradient.
+    """
+
+    linear: ClassVar[bool] = True
+
+    def left(self, a: Tensor) -> Tensor:
+        """Features of anchors, [B, d] -> [B, e]."""
+        return a
+
+    def right(self, c: Tensor) -> Tensor:
+        """Features of candidates, [n, d] -> [n, e]."""
+        return self.left(c)
+
+    def transform(self, inner: Tensor) -> Tensor:
+        """Elementwise map from inner products to similarities; closes over numbers only."""
+        return inner
+
+    def pair(self, a: Tensor, c: Tensor) -> Tensor:
+        """Similarities of aligned rows, [B]."""
+        return self.transform((self.left(a) * self.right(c)).sum(-1))
+
+    def matrix(self, a: Tensor, c: Tensor) -> Tensor:
+        """Similarities of all rows, [B, n]."""
+        return self.transform(self.left(a) @ self.right(c).T)
+
+
+class Cosine(Similarity):
+    """<a, c> / (||a|| ||c||); a zero row is similar to nothing."""
+
+    def left(self, a: Tensor) -> Tensor:
+        """Unit rows."""
+        return normalise(a)
+
+
+class Dot(Similarity):
+    """<a, c>."""
+
+
+class SquareEuclidean(Similarity):
+    """-||a - c||²; on unit rows 2 cos - 2. ``unit``: rows are normalised first."""
+
+    def __init__(self, unit: bool = False) -> None:
+        super().__init__()
+        self.unit = unit
+
+    def left(self, a: Tensor) -> Tensor:
+        """[2a, -||a||², -1]."""
+        a = normalise(a) if self.unit else a
+        square = a.square().sum(-1, keepdim=True)
+        return torch.cat([2 * a, -square, -torch.ones_like(square)], -1)
+
+    def right(self, c: Tensor) -> Tensor:
+        """[c, 1, ||c||²]."""
+        c = normalise(c) if self.unit else c
+        square = c.square().sum(-1, keepdim=True)
+        return torch.cat([c, torch.ones_like(square), square], -1)
+
+    def pair(self, a: Tensor, c: Tensor) -> Tensor:
+        """Of aligned rows, by differences: exact for rows close to each other."""
+        if self.unit:
+            a, c = normalise(a), normalise(c)
+        return self.transform(-(a - c).square().sum(-1))
+
+
+class PowerKernel(SquareEuclidean):
+    """-||a - c||^gamma: 2 Gaussian, 1 Laplacian, 0.5 sharper. Rows are normalised unless ``unit=False``."""
+
+    linear = False
+
+    def __init__(self, gamma: float = 1.0, unit: bool = True) -> None:
+        super().__init__(unit)
+        if not 0 < gamma <= 2:
+            raise ValueError(f"gamma must be in (0, 2], got {gamma}.")
+        self.gamma = gamma
+
+    def transform(self, inner: Tensor) -> Tensor:
+        """-max(squared distance, tiny)^(gamma / 2)."""
+        return -(-inner).clamp_min(LEAST_DISTANCE**2) ** (self.gamma / 2)
+
+
+class Euclidean(PowerKernel):
+    """-||a - c||."""
+
+    def __init__(self, unit: bool = False) -> None:
+        super().__init__(1.0, unit)
+
+
+class Angular(Cosine):
+    """-angle(a, c) / pi, in [-1, 0]."""
+
+    linear = False
+
+    def transform(self, inner: Tensor) -> Tensor:
+        """-arccos / pi, its argument kept where the derivative is finite."""
+        edge = 1 - 10 * torch.finfo(inner.dtype).eps
+        return -torch.arccos(inner.clamp(-edge, edge)) / torch.pi
+
+
+class Bilinear(Stateful, Similarity):
+    """aᵀ W c with a learnable W [d, d], the identity at first; allocated by ``Objective.build``."""
+
+    weight: nn.Parameter | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_parameter("weight", None)
+
+    def allocate(self, num_ids: int, dim: int) -> None:
+        """W = I."""
+        self.weight = nn.Parameter(torch.eye(dim))
+
+    def left(self, a: Tensor) -> Tensor:
+        """a W."""
+        if self.weight is None:
+            raise RuntimeError("Bilinear has no weights yet: call objective.build(num_ids, dim) first.")
+        return a @ self.weight
+
+    def right(self, c: Tensor) -> Tensor:
+        """c."""
+        return c
+
+
+class Shifted(Cosine):
+    """Cosine of rows that are normalised, shifted by -center and normalised again. Mean-shifted contrast (2021).
+
+    ``center`` [d]: the mean of the unit training rows of the initial encoder, a constant.
+    """
+
+    center: Tensor
+
+    def __init__(self, center: Any) -> None:
+        super().__init__()
+        self.register_buffer("center", torch.as_tensor(center, dtype=torch.get_default_dtype()))
+
+    def left(self, a: Tensor) -> Tensor:
+        """normalise(normalise(a) - center)."""
+        return normalise(normalise(a) - self.center)
+
+
+SIMILARITIES: dict[str, Callable[..., Similarity]] = {
+    "cosine": Cosine,
+    "dot": Dot,
+    "square_euclidean": SquareEuclidean,
+    "euclidean": Euclidean,
+    "power": PowerKernel,
+    "angular": Angular,
+    "bilinear": Bilinear,
+    "shifted": Shifted,
+}
+
+SimilarityLike = str | Similarity | dict[str, Any]
+
+
+def similarity_of(value: SimilarityLike) -> Similarity:
+    """The similarity that a name, mapping or instance means."""
+    return resolve("similarity", value, Similarity, SIMILARITIES)

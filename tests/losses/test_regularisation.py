@@ -1,0 +1,33 @@
+"""Five regularisers that differ, on hand-made rows."""
+
+import pytest
+import torch
+
+from gcl.losses import regularisation as reg
+
+A, B = torch.tensor([[3.0, 4.0], [0.0, 0.0]]), torch.tensor([[1.0, 2.0], [2.0, 0.0]])
+
+
+def test_values_by_hand():
+    assert reg.ego_square_sum(A, B).item() == pytest.approx(0.5 * (25 + 9))
+    assert reg.ego_square(A, B).item() == pytest.approx(0.5 * (25 + 9) / 2)
+    assert reg.norm_per_row(A, B).item() == pytest.approx(5 / 2 + 3 / 2)
+    assert reg.embedding_norm(A, B).item() == pytest.approx((5 + 3) / 2)
+    assert reg.all_parameters_square([A, B]).item() == pytest.approx(25 + 9)
+
+
+def test_several_negatives_count_in_the_sum_and_not_in_the_batch():
+    negatives = torch.ones(2, 3, 2)
+    assert reg.ego_square(A, negatives).item() == pytest.approx(0.5 * (25 + 12) / 2)
+
+
+@pytest.mark.parametrize("name", ["ego_square", "ego_square_sum", "norm_per_row", "embedding_norm"])
+def test_zero_rows_have_a_finite_gradient(name):
+    x = torch.zeros(3, 2, requires_grad=True)
+    getattr(reg, name)(x).backward()
+    assert bool((x.grad == 0).all())
+
+
+def test_no_parameters_is_an_error():
+    with pytest.raises(ValueError, match="needs at least one parameter"):
+        reg.all_parameters_square([])
