@@ -120,6 +120,10 @@ class Adjacency(nn.Module):
 
     def __matmul__(self, x: Tensor) -> Tensor:
         """A x, [R, C] @ [C, d] -> [R, d]."""
+        return self.forward(x)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """A x, [R, C] @ [C, d] -> [R, d]."""
         self.check_operand("x", x, self.num_cols)
         t_indptr, t_indices, transpose = self.transposed
         moved = None if self.symmetric else transpose

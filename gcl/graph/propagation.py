@@ -19,15 +19,18 @@ def propagate(adj: Adjacency, x: Tensor, layers: int) -> tuple[Tensor, ...]:
     if adj.symmetric and not adj.values.requires_grad:
         adj.check_operand("x", x, adj.num_cols)
         return tuple(ops.propagate(adj.indptr, adj.indices, adj.values, x, layers))
-    out = [adj @ x]
+    out = [adj.forward(x)]
     while len(out) < layers:
-        out.append(adj @ out[-1])
+        out.append(adj.forward(out[-1]))
     return tuple(out)
 
 
 def spmm(adj: Adjacency, x: Tensor) -> Tensor:
-    """A x, [R, C] @ [C, d] -> [R, d], the same as ``adj @ x``; differentiable in x and in the values."""
-    return adj @ x
+    """A x, [R, C] @ [C, d] -> [R, d]; differentiable in x and in the values.
+
+    The same as ``adj @ x``, and the form to write in compiled code: torch.compile does not trace ``@`` on a module.
+    """
+    return adj.forward(x)
 
 
 def sddmm(adj: Adjacency, a: Tensor, b: Tensor) -> Tensor:

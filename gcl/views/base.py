@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gcl.arguments import Recorded
-from gcl.graph import Adjacency
+from gcl.graph import Adjacency, spmm
 
 Level = Literal["graph", "sequence", "feature"]
 
@@ -25,7 +25,7 @@ class Linear:
 
     def __call__(self, h: Tensor, layer: int) -> Tensor:
         """Representations after one step, [N, d] -> [N, d]; layers count from 1."""
-        return self.graph(layer) @ h
+        return spmm(self.graph(layer), h)
 
 
 Step = Callable[[Tensor, int], Tensor]

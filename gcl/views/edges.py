@@ -36,7 +36,7 @@ class DropEdge(GraphView):
         keep = _keep(adj.num_undirected, self.p, adj, generator)
         if not self.renormalize:
             keep = keep / (1.0 - self.p)
-        return adj.scaled(keep.index_select(0, adj.undirected), renormalize=self.renormalize)
+        return adj.scaled(keep.index_select(0, adj.undirected), renormalize=self.renormalize, symmetric=True)
 
     def steps(self, source: Adjacency | Step, generator: torch.Generator | None = None) -> Step:
         """One draw for all layers."""
@@ -62,7 +62,7 @@ class DropNode(GraphView):
         if not self.renormalize:
             keep = keep / (1.0 - self.p)
         values = keep.index_select(0, adj.row) * keep.index_select(0, adj.indices)
-        return adj.scaled(values, renormalize=self.renormalize)
+        return adj.scaled(values, renormalize=self.renormalize, symmetric=True)
 
     def steps(self, source: Adjacency | Step, generator: torch.Generator | None = None) -> Step:
         """One draw for all layers."""
