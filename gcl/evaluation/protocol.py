@@ -5,12 +5,14 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 from gcl.errors import InputError, nearest
 
-EXCLUDE = ("seen", "train", "none")
-PARTS = ("valid", "test")
+Exclude = Literal["seen", "train", "none"]
+Part = Literal["valid", "test"]
+EXCLUDE: tuple[Exclude, ...] = get_args(Exclude)
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from gcl.errors import InputError
 from gcl.evaluation.candidates import draw
 from gcl.evaluation.groups import by_activity, by_popularity, check_quantiles
 from gcl.evaluation.metrics import METRICS
-from gcl.evaluation.protocol import EXCLUDE, PARTS, Protocol, check_choice, check_cutoffs, number_of
+from gcl.evaluation.protocol import EXCLUDE, PARTS, Exclude, Part, Protocol, check_choice, check_cutoffs, number_of
 from gcl.evaluation.result import Evaluation
 from gcl.evaluation.top_k import Scorer, ranked, score_matrix, scoring
 
@@ -39,10 +39,10 @@ class Ranking:
 def evaluate(
     scorer: Scorer,
     data: Dataset,
-    part: str = "test",
+    part: Part = "test",
     *,
     k: int | Sequence[int] = (10, 20),
-    exclude: str = "seen",
+    exclude: Exclude = "seen",
     candidates: str = "full",
     min_train: int = 0,
     quantiles: Sequence[float] = (1 / 3, 2 / 3),
@@ -76,10 +76,10 @@ def evaluate(
 def rank(
     scorer: Scorer,
     data: Dataset,
-    part: str = "test",
+    part: Part = "test",
     *,
     k: int | Sequence[int] = (10, 20),
-    exclude: str = "seen",
+    exclude: Exclude = "seen",
     candidates: str = "full",
     min_train: int = 0,
     memory_bytes: int = 1 << 29,
@@ -137,7 +137,7 @@ _Source = _Catalogue | _Sampled
 
 
 def _lists(
-    scorer: Scorer, data: Dataset, part: str, users: Tensor, k: int, rows: int, source: _Source
+    scorer: Scorer, data: Dataset, part: Part, users: Tensor, k: int, rows: int, source: _Source
 ) -> Tensor:
     """Items [n, k] of all users, by blocks of ``rows``; the last block is filled up with its last user."""
     device = _device(scorer, users)
@@ -175,7 +175,7 @@ def _measure(made: Ranking, data: Dataset, quantiles: Sequence[float]) -> Evalua
     return Evaluation(metrics, per_user, made.users, made.protocol, tuple(groups), int((rows == 0).sum()))
 
 
-def _counted(data: Dataset, relevant: Interactions, part: str, min_train: int) -> Tensor:
+def _counted(data: Dataset, relevant: Interactions, part: Part, min_train: int) -> Tensor:
     """Users with a relevant item and at least ``min_train`` train rows, ascending."""
     if isinstance(min_train, bool) or not isinstance(min_train, int) or min_train < 0:
         raise InputError(f"min_train must be a whole number from 0, got {min_train!r}; 0 counts every user.")
@@ -189,7 +189,7 @@ def _counted(data: Dataset, relevant: Interactions, part: str, min_train: int) -
     return users
 
 
-def _left_out(data: Dataset, part: str, exclude: str) -> CSR | None:
+def _left_out(data: Dataset, part: Part, exclude: Exclude) -> CSR | None:
     """Items that no list of a user may hold, by user id."""
     if exclude == "none":
         return None
