@@ -38,9 +38,9 @@ def ndcg(hits: Tensor, positives: Tensor) -> Tensor:
 
     sum_k hit_k / log2(k + 1), over the same sum of a perfect list, which has its first min(n, K) entries relevant.
     """
-    discount = 1 / torch.log2(torch.arange(2, hits.shape[1] + 2, dtype=torch.float64, device=hits.device))
-    ideal = torch.cumsum(discount, 0)[_capped(positives, hits) - 1]
-    return (hits * discount).sum(1) / ideal
+    discount = 1 / torch.log2(torch.arange(2, hits.shape[1] + 2, dtype=torch.float64))
+    ideal = torch.cumsum(discount, 0).to(hits.device)[_capped(positives, hits) - 1]
+    return (hits * discount.to(hits.device)).sum(1) / ideal
 
 
 def average_precision(hits: Tensor, positives: Tensor) -> Tensor:

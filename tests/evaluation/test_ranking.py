@@ -271,3 +271,25 @@ def test_bad_scores_name_the_scorer(small, table):
     broken[1, 2] = math.nan
     with pytest.raises(InputError, match="scores of Table must be numbers, got NaN"):
         evaluate(table(broken), small, k=2)
+
+
+@pytest.mark.gpu
+def test_devices_agree(make_random):
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+
+    class Product(nn.Module):
+        def __init__(self):
+            super().__init__()
+            g = torch.Generator().manual_seed(0)
+            self.users = nn.Parameter(torch.randn(300, 16, generator=g))
+            self.items = nn.Parameter(torch.randn(3000, 16, generator=g))
+
+        def scores(self, query):
+            return self.users[query.users] @ self.items.T
+
+    data = make_random(300, 3000, 0)
+    for candidates in ("full", "uni50"):
+        host = evaluate(Product(), data, candidates=candidates).metrics
+        for place in (data, data.to("cuda")):
+            assert evaluate(Product().cuda(), place, candidates=candidates).metrics == pytest.approx(host, abs=1e-5)
