@@ -46,10 +46,15 @@ class Split:
             digest.update(part.keys.cpu().numpy().tobytes())
         return digest.hexdigest()[:16]
 
+    @cached_property
+    def seen(self) -> TrainInteractions:
+        """Train and valid together: what is known of users when test is ranked."""
+        return self.train.union(self.valid)
+
     def refit(self) -> Self:
         """The split whose train part is train and valid together, valid being empty; test is untouched."""
         nothing = self.valid.select(torch.zeros(0, dtype=torch.int64, device=self.valid.user.device))
-        return type(self)(self.train.union(self.valid), nothing, self.test, {**self.made, "refit": True})
+        return type(self)(self.seen, nothing, self.test, {**self.made, "refit": True})
 
     def to(self, device: torch.device | str) -> Self:
         """The same split on another device."""
