@@ -14,7 +14,7 @@ def draw(data: Dataset, users: Tensor, number: int, seed: int) -> CSR:
     items. Drawn on the CPU, so that equal seeds give equal candidates on every device. Memory: 8 bytes a candidate.
     """
     split = data.split
-    known = split.train.union(split.valid).union(split.test).to("cpu").by_user
+    known = split.seen.union(split.test).to("cpu").by_user
     users = users.cpu()
     free = data.num_items - known.counts[users]
     wanted = free.clamp(max=number)

@@ -193,9 +193,8 @@ def _left_out(data: Dataset, part: Part, exclude: Exclude) -> CSR | None:
     """Items that no list of a user may hold, by user id."""
     if exclude == "none":
         return None
-    if exclude == "train" or part == "valid" or not len(data.valid):
-        return data.train.by_user
-    return data.train.union(data.valid).by_user
+    seen: Interactions = data.split.seen if exclude == "seen" and part == "test" else data.train
+    return seen.by_user
 
 
 def _block_rows(memory_bytes: int, num_items: int, users: int) -> int:
