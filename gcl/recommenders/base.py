@@ -3,7 +3,7 @@
 from abc import ABC
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal, Self, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -115,8 +115,16 @@ class Recommender(Recorded, nn.Module, ABC):
             )
         return query.users
 
+    def train(self, mode: bool = True) -> Self:
+        """As in torch; what was kept for scoring is forgotten."""
+        self._kept.clear()
+        return super().train(mode)
+
     def kept(self, name: str, compute: Callable[[], T]) -> T:
-        """``compute()``, remembered while the model is in eval mode, without gradient, and no parameter changes."""
+        """``compute()``, remembered while the model is in eval mode, without gradient, and no parameter changes.
+
+        Fused optimisers change parameters without a new version: a call of :meth:`train` forgets as well.
+        """
         if self.training or torch.is_grad_enabled():
             return compute()
         state = tuple((p.data_ptr(), p._version) for p in (*self.parameters(), *self.buffers()))

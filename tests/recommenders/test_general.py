@@ -161,3 +161,18 @@ def test_scores_follow_the_parameters(data):
         before = model.scores(query)
         model.encoder.table.mul_(2.0)
         torch.testing.assert_close(model.scores(query), 4 * before)
+
+
+def test_scores_follow_a_fused_optimiser(data):
+    model = LightGCN(data, dim=4)
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.1, fused=True)
+    query = Query(users=torch.tensor([0]))
+    model.eval()
+    with torch.no_grad():
+        before = model.scores(query)
+    model.train()
+    sum(model.losses(batch_of(model, data)).values()).backward()
+    optimiser.step()
+    model.eval()
+    with torch.no_grad():
+        assert not torch.equal(model.scores(query), before)
