@@ -46,7 +46,11 @@ class Loader(ABC):
 
 
 class PairLoader(Loader):
-    """Every train interaction once an epoch, with negatives; see :class:`gcl.data.Pairs`."""
+    """Every train interaction once an epoch, with negatives; see :class:`gcl.data.Pairs`.
+
+    Negatives are drawn in the order of users and permuted with the rows: neighbouring draws then search neighbouring
+    keys, which takes a third of the time.
+    """
 
     def __init__(
         self,
@@ -61,15 +65,17 @@ class PairLoader(Loader):
             raise InputError(f"negatives must be at least 0, got {sampling.negatives}.")
         if not sampling.popularity >= 0:
             raise InputError(f"popularity must be at least 0, got {sampling.popularity}.")
-        self.train, self.count, self.generators = train, sampling.negatives, (generator, negatives)
+        self.count, self.generators = sampling.negatives, (generator, negatives)
+        users = torch.arange(train.num_users, device=train.user.device)
+        self.users, self.items = torch.repeat_interleave(users, train.by_user.counts), train.by_user.indices
         self.source: RankMap | Popular | None = None
         if sampling.negatives:
             self.source = Popular(train, sampling.popularity) if sampling.popularity else RankMap(train)
 
     def _draw(self, start: int) -> Iterator[Batch]:
-        order = _permutation(self.rows, self.generators[0], self.train.user.device)
-        users, items = self.train.user[order], self.train.item[order]
-        negatives = self.source.draw(users, self.count, self.generators[1]) if self.source else None
+        order = _permutation(self.rows, self.generators[0], self.users.device)
+        users, items = self.users[order], self.items[order]
+        negatives = self.source.draw(self.users, self.count, self.generators[1])[order] if self.source else None
         return (
             Batch(users[rows], items[rows], None if negatives is None else negatives[rows])
             for rows in self._slices(start)
