@@ -1,6 +1,7 @@
-"""Graphs: one sparse operator class, products, propagation."""
+"""Graphs: one sparse operator class, products, propagation, graphs of neighbours."""
 
 from gcl.graph.adjacency import Adjacency
+from gcl.graph.neighbours import cooccurrence_graph, knn_graph
 from gcl.graph.propagation import propagate, sddmm, spmm
 
-__all__ = ["Adjacency", "propagate", "sddmm", "spmm"]
+__all__ = ["Adjacency", "cooccurrence_graph", "knn_graph", "propagate", "sddmm", "spmm"]

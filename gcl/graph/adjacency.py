@@ -150,18 +150,18 @@ class Adjacency(nn.Module):
         return self._sharing(values, weights, symmetric, self.normalization)
 
     def normalize(self, kind: Normalization) -> Self:
-        """``sym``: D_r^-1/2 A D_c^-1/2 by the sums of rows and of columns; ``row``: D_r^-1 A.
+        """``sym``: D^-1/2 A D^-1/2 by row sums D, those of columns on the right of a rectangular A; ``row``: D^-1 A.
 
-        Differentiable in the values. The inverse of a sum that is not positive is 0.
+        Differentiable in the values. The inverse of a sum that is not positive is 0. A square graph that is not
+        symmetric has its row sums on both sides, as ``gcn_norm`` of torch_geometric has.
         """
         if kind not in ("sym", "row"):
             raise ValueError(f"kind must be 'sym' or 'row', got {kind!r}.")
-        degree = self.degree()
         if kind == "row":
-            values = self.values * _power(degree, -1.0).index_select(0, self.row)
+            values = self.values * _power(self.degree(), -1.0).index_select(0, self.row)
             return self._sharing(values, self.values, False, kind)
-        left = _power(degree, -0.5)
-        right = left if self.symmetric else _power(self.column_degree(), -0.5)
+        left = _power(self.degree(), -0.5)
+        right = left if self.num_rows == self.num_cols else _power(self.column_degree(), -0.5)
         values = self.values * left.index_select(0, self.row) * right.index_select(0, self.indices)
         return self._sharing(values, self.values, self.symmetric, kind)
 

@@ -117,6 +117,15 @@ def test_sym_normalisation_of_a_rectangle_takes_rows_and_columns():
     torch.testing.assert_close(dense(adj.normalize("sym")), left[:, None] * matrix * right)
 
 
+def test_sym_normalisation_of_a_directed_graph_is_that_of_torch_geometric():
+    from torch_geometric.nn.conv.gcn_conv import gcn_norm
+
+    row, col, values = random_graph()
+    data = Adjacency.from_edges(row, col, 7, 7, values).to_pyg()
+    _, expected = gcn_norm(data.edge_index, data.edge_weight, 7, add_self_loops=False)
+    torch.testing.assert_close(Adjacency.from_pyg(data).normalize("sym").values, expected)
+
+
 def test_row_normalisation_and_rows_without_weight():
     adj = Adjacency.from_edges(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 1]), 3, 2, torch.tensor([1.0, 3.0, 0.0]))
     assert dense(adj.normalize("row")).tolist() == [[0.25, 0.75], [0.0, 0.0], [0.0, 0.0]]
