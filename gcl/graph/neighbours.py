@@ -138,7 +138,7 @@ def _bounded(by_item: CSR, counts: Tensor, memory_bytes: int) -> list[tuple[int,
     """Blocks of items whose products have a bounded number of terms, one item at least."""
     terms = torch.zeros(len(by_item.indices) + 1, dtype=torch.int64)
     torch.cumsum(counts[by_item.indices], 0, out=terms[1:])
-    ends, size = terms[by_item.indptr], max(1, memory_bytes // 64)
+    ends, size = terms[by_item.indptr], max(1, memory_bytes // 192)
     blocks, first, items = [], 0, len(by_item.indptr) - 1
     while first < items:
         end = int(torch.searchsorted(ends, ends[first] + size, right=True)) - 1
