@@ -54,6 +54,10 @@ class Objective(Recorded, nn.Module, ABC):
     """Other names under which it is found."""
     extra: ClassVar[bool] = False
     """Of kind pair: whether z2 may have more rows than z1."""
+    detached: ClassVar[bool] = False
+    """Whether parts of the formula carry no gradient: then the gradient is not that of the value."""
+    generator: torch.Generator | None = None
+    """Source of randomness of the objectives that draw; None: torch's default."""
     slots: ClassVar[dict[str, str]] = {}
     """The parts it is made of where they are not objects: similarity, positives, negatives, kernel ..."""
 

@@ -16,6 +16,8 @@ from gcl.losses.slots.temperatures import TemperatureLike, temperature_of
 from gcl.losses.slots.weightings import WeightingLike, weighting_of
 
 Negatives = Literal["cross", "within", "both"]
+Source = tuple[Tensor, Tensor, Tensor | None]
+"""Features of anchors, features of candidates, ids of candidates."""
 
 
 class PairPipeline(Objective):
@@ -63,11 +65,13 @@ class PairPipeline(Objective):
         count = z1.shape[0]
         score = self.similarity.pair(z1, z2[:count])
         tau = self.temperature(score)
-        first, second = self._negatives(z1, z2, ids, 1 / tau)
-        values, valid = self._kernel(score, tau, first, ids, count, z2.shape[0])
+        first, second = self._negatives(z1, z2, ids, score, 1 / tau)
+        logit = self.margin(score, torch.linalg.vector_norm(z1, dim=1)) / tau
+        values, valid = self._kernel(score, logit, tau, first, ids, z2.shape[0])
         if not back:
             return values, valid
-        other, other_valid = self._kernel(score, tau, second, ids, count, z2.shape[0])
+        logit = self.margin(score, torch.linalg.vector_norm(z2[:count], dim=1)) / tau
+        other, other_valid = self._kernel(score, logit, tau, second, ids, z2.shape[0])
         if valid is not None and other_valid is not None:
             valid = valid & other_valid
         return there * values + back * other, valid
@@ -82,10 +86,10 @@ class PairPipeline(Objective):
         return {"positives": "aligned rows", "negatives": f"rows of {where} with another id", **words, "views": views}
 
     def _kernel(
-        self, score: Tensor, tau: Tensor, negatives: Tensor, ids: Tensor | None, rows: int, columns: int
+        self, score: Tensor, logit: Tensor, tau: Tensor, negatives: Tensor, ids: Tensor | None, columns: int
     ) -> Rows:
         """Loss of the rows of one direction."""
-        logit = self.margin(score) / tau
+        rows = score.shape[0]
         factor = self.weighting.positives(score)
         number: Tensor | float = torch.inf
         if self.kernel.counts:
@@ -97,35 +101,48 @@ class PairPipeline(Objective):
         weight = self.weighting.rows(logit, negatives)
         return values if weight is None else weight * values, valid
 
-    def _negatives(self, z1: Tensor, z2: Tensor, ids: Tensor | None, inverse: Tensor) -> tuple[Tensor, Tensor]:
+    def _negatives(
+        self, z1: Tensor, z2: Tensor, ids: Tensor | None, score: Tensor, inverse: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Log-sum-exp over the negatives of z1's rows, and of z2's first rows (an empty tensor if not needed)."""
         s, count, back = self.similarity, z1.shape[0], self.forward_weight < 1
         left, right = s.left(z1), s.right(z2)
         own = None if ids is None else ids[:count]
-        there, home = list[Tensor](), list[Tensor]()
-        if self.negatives != "within":
-            if self._plain and inverse.dim() == 0:
-                row, column = log_partition(left * inverse, right, row_ids=own, column_ids=ids, columns=back)
-                there.append(row)
-                home.extend([] if column is None else [column[:count]])
-            else:
-                there.append(self._partition(left, right, inverse, own, ids))
-                home.extend([self._partition(right[:count], left, inverse, own, own)] if back else [])
+        sources = [(left, right, ids)] if self.negatives != "within" else []
+        mirrored = [(right[:count], left, own)] if self.negatives != "within" else []
         if self.negatives != "cross":
-            there.append(self._partition(left, s.right(z1), inverse, own, own))
-            home.extend([self._partition(s.left(z2[:count]), right, inverse, own, ids)] if back else [])
+            sources.append((left, s.right(z1), own))
+            mirrored.append((s.left(z2[:count]), right, ids))
+        there, home = list[Tensor](), list[Tensor]()
+        if self.weighting.entrywise:
+            sources, mirrored = [_joined(sources)], [_joined(mirrored)]
+        elif s.linear and inverse.dim() == 0 and self.negatives != "within":
+            row, column = log_partition(left * inverse, right, row_ids=own, column_ids=ids, columns=back)
+            there.append(row)
+            home.extend([] if column is None else [column[:count]])
+            sources, mirrored = sources[1:], mirrored[1:]
+
+        def partition(x: Tensor, y: Tensor, columns: Tensor | None) -> Tensor:
+            rows = torch.arange(count, device=x.device) if own is None and columns is not None else own
+            return negative_partition(
+                x, y, inverse, rows, columns, positive=score,
+                transform=None if s.linear else s.transform,
+                reweigh=self.weighting.negatives if self.weighting.entrywise else None,
+            )  # fmt: skip
+
+        there.extend(partition(*source) for source in sources)
+        if back:
+            home.extend(partition(*source) for source in mirrored)
         return lse_of(*there), lse_of(*home) if home else left.new_empty(0)
 
-    @property
-    def _plain(self) -> bool:
-        return self.similarity.linear and not self.weighting.entrywise
 
-    def _partition(self, left: Tensor, right: Tensor, inverse: Tensor, rows: Any, columns: Any) -> Tensor:
-        return negative_partition(
-            left, right, inverse, rows, columns,
-            transform=None if self.similarity.linear else self.similarity.transform,
-            reweigh=self.weighting.negatives if self.weighting.entrywise else None,
-        )  # fmt: skip
+def _joined(sources: list[Source]) -> Source:
+    """One source of candidates out of several, so that weights are over all of them."""
+    if len(sources) == 1:
+        return sources[0]
+    left = sources[0][0]
+    keys = [torch.arange(y.shape[0], device=y.device) if k is None else k for _, y, k in sources]
+    return left, torch.cat([y for _, y, _ in sources]), torch.cat(keys)
 
 
 class Contrast(PairPipeline):

@@ -7,8 +7,6 @@ from gcl.errors import InputError
 from gcl.losses.scan import catalogue, family, find
 from gcl.testing.objectives import check_objective
 
-SMOOTH_OFF: set[str] = set()
-
 
 def test_names_are_importable():
     for name, objective in catalogue(aliases=True).items():
@@ -29,7 +27,7 @@ def test_families():
 
 @pytest.mark.parametrize("name", sorted(catalogue()))
 def test_conformance(name):
-    check_objective(catalogue()[name], smooth=name not in SMOOTH_OFF)
+    check_objective(catalogue()[name])
 
 
 @pytest.mark.parametrize("name", sorted(catalogue()))

@@ -11,7 +11,7 @@ from gcl.losses.functional.partition import log_partition
 from gcl.losses.functional.streaming import by_rows
 
 Transform = Callable[[Tensor], Tensor]
-Reweigh = Callable[[Tensor, Tensor], Tensor]
+Reweigh = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 def negative_partition(
@@ -23,6 +23,7 @@ def negative_partition(
     *,
     transform: Transform | None = None,
     reweigh: Reweigh | None = None,
+    positive: Tensor | None = None,
     bias: Tensor | None = None,
     stream: bool | None = None,
 ) -> Tensor:
@@ -35,7 +36,8 @@ def negative_partition(
         row_ids: identity of anchors [B]; None: anchor i is candidate i.
         column_ids: identity of candidates [n].
         transform: elementwise; None: similarities are the inner products.
-        reweigh: (logits, similarities) -> logits with log-weights added, row by row.
+        reweigh: (logits, similarities, positive) -> logits with log-weights added, row by row.
+        positive: similarity of every row's own positive [B], for ``reweigh``.
         bias: b [n].
         stream: force or forbid streaming; None: chosen by size.
     """
@@ -47,17 +49,17 @@ def negative_partition(
         row_ids = torch.arange(count, device=left.device)
         column_ids = torch.arange(right.shape[0], device=left.device)
     shift = right.new_zeros(right.shape[0]) if bias is None else bias
+    own = left.new_zeros(count) if positive is None else positive
 
-    def block(x: Tensor, beta: Tensor, rows: Tensor, y: Tensor, b: Tensor, columns: Tensor) -> Tensor:
+    def block(x: Tensor, beta: Tensor, rows: Tensor, top: Tensor, y: Tensor, b: Tensor, columns: Tensor) -> Tensor:
         inner = x @ y.T
         s = inner if transform is None else transform(inner)
         logits = torch.addcmul(b[None], s, beta[:, None])
         logits = logits.masked_fill(rows[:, None] == columns[None], -math.inf)
-        return lse(logits if reweigh is None else reweigh(logits, s))
+        return lse(logits if reweigh is None else reweigh(logits, s, top))
 
-    return by_rows(
-        block, (left, inverse.expand(count), row_ids), (right, shift, column_ids), columns=right.shape[0], stream=stream
-    )
+    rows = (left, inverse.expand(count), row_ids, own)
+    return by_rows(block, rows, (right, shift, column_ids), columns=right.shape[0], stream=stream)
 
 
 def partner_counts(ids: Tensor | None, rows: int, columns: int, device: torch.device) -> Tensor:

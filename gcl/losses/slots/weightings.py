@@ -1,12 +1,15 @@
 """Weightings: factors on negatives, as logarithms added to their logits, and factors on positives and on rows."""
 
+import math
 from abc import ABC
 from collections.abc import Callable
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from gcl.arguments import Recorded
+from gcl.losses.functional.numerics import lse
 from gcl.losses.slots.resolve import resolve
 
 
@@ -16,8 +19,11 @@ class Weighting(Recorded, nn.Module, ABC):
     entrywise: ClassVar[bool] = False
     """Whether :meth:`negatives` does anything: then tiles of logits are made and weighted."""
 
-    def negatives(self, logits: Tensor, similarities: Tensor) -> Tensor:
-        """Logits [R, n] with the log-weights added; a hidden entry is -inf. Row by row, closes over numbers only."""
+    def negatives(self, logits: Tensor, similarities: Tensor, positive: Tensor) -> Tensor:
+        """Logits [R, n] with the log-weights added, -inf where hidden; ``positive`` [R] is the row's own similarity.
+
+        Row by row; closes over numbers only.
+        """
         return logits
 
     def positives(self, similarities: Tensor) -> Tensor | None:
@@ -33,7 +39,103 @@ class Uniform(Weighting):
     """Every entry counts 1."""
 
 
-WEIGHTINGS: dict[str, Callable[..., Weighting]] = {"uniform": Uniform}
+class Hardness(Weighting):
+    """w_ij = exp(β l_ij) / mean_k exp(β l_ik), with mean 1 over the negatives of a row; β = 0 uniform, ∞ the hardest.
+
+    ``detach``: the weights carry no gradient.
+    """
+
+    entrywise = True
+
+    def __init__(self, beta: float = 1.0, detach: bool = False) -> None:
+        super().__init__()
+        if beta < 0:
+            raise ValueError(f"beta must be at least 0, got {beta}.")
+        self.beta, self.detach = beta, detach
+
+    def negatives(self, logits: Tensor, similarities: Tensor, positive: Tensor) -> Tensor:
+        """l + β l - log mean exp(β l)."""
+        shown = logits > -math.inf
+        source = logits.detach() if self.detach else logits
+        tilted = (self.beta * source.masked_fill(~shown, 0.0)).masked_fill(~shown, -math.inf)
+        level = lse(tilted) - shown.sum(-1).clamp_min(1).log()
+        level = level.masked_fill(level == -math.inf, 0.0)
+        return torch.where(shown, logits + tilted - level[:, None], -math.inf)
+
+
+class Below(Weighting):
+    """Hides candidates whose similarity is at least ``ceiling``: probable false negatives."""
+
+    entrywise = True
+
+    def __init__(self, ceiling: float = 0.9) -> None:
+        super().__init__()
+        self.ceiling = ceiling
+
+    def negatives(self, logits: Tensor, similarities: Tensor, positive: Tensor) -> Tensor:
+        """-inf where s >= ceiling."""
+        return logits.masked_fill(similarities >= self.ceiling, -math.inf)
+
+
+class BelowPositive(Weighting):
+    """Hides candidates closer than the row's own positive less a margin.
+
+    ``relative``: s_ij > s_ii (1 - margin), else s_ij > s_ii - margin.
+    """
+
+    entrywise = True
+
+    def __init__(self, margin: float = 0.0, relative: bool = False) -> None:
+        super().__init__()
+        self.margin, self.relative = margin, relative
+
+    def negatives(self, logits: Tensor, similarities: Tensor, positive: Tensor) -> Tensor:
+        """-inf where the candidate is too close."""
+        edge = positive * (1 - self.margin) if self.relative else positive - self.margin
+        return logits.masked_fill(similarities > edge[:, None], -math.inf)
+
+
+class SemiHard(Weighting):
+    """Keeps s_ii - width < s_ij < s_ii."""
+
+    entrywise = True
+
+    def __init__(self, width: float = 0.2) -> None:
+        super().__init__()
+        if width <= 0:
+            raise ValueError(f"width must be positive, got {width}.")
+        self.width = width
+
+    def negatives(self, logits: Tensor, similarities: Tensor, positive: Tensor) -> Tensor:
+        """-inf outside the window."""
+        top = positive[:, None]
+        return logits.masked_fill((similarities >= top) | (similarities <= top - self.width), -math.inf)
+
+
+class Hardest(Weighting):
+    """Keeps the ``count`` negatives of a row with the largest logits."""
+
+    entrywise = True
+
+    def __init__(self, count: int = 16) -> None:
+        super().__init__()
+        if count < 1:
+            raise ValueError(f"count must be at least 1, got {count}.")
+        self.count = count
+
+    def negatives(self, logits: Tensor, similarities: Tensor, positive: Tensor) -> Tensor:
+        """The top of every row, [R, min(count, n)]."""
+        return logits.topk(min(self.count, logits.shape[1]), dim=1).values
+
+
+WEIGHTINGS: dict[str, Callable[..., Weighting]] = {
+    "uniform": Uniform,
+    "hardness": Hardness,
+    "below": Below,
+    "below_positive": BelowPositive,
+    "semi_hard": SemiHard,
+    "hardest": Hardest,
+}
 
 WeightingLike = None | str | Weighting | dict[str, Any]
 

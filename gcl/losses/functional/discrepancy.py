@@ -1,0 +1,46 @@
+"""Distances of two samples, without pairing."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from gcl.losses.functional.energies import gaussian_lse
+
+
+def mean_kernel(x: Tensor, y: Tensor, t: float, *, skip_own: bool = False) -> Tensor:
+    """mean_ij exp(-t ||x_i - y_j||²), a scalar; ``skip_own`` leaves out the diagonal of a sample with itself."""
+    rows = gaussian_lse(x, y, t, skip_own=skip_own)
+    count = y.shape[0] - 1 if skip_own else y.shape[0]
+    return torch.exp(rows - math.log(max(count, 1))).mean()
+
+
+def mean_square_distance(x: Tensor, y: Tensor) -> Tensor:
+    """Mean squared distance of all pairs of different rows of the two samples together, without gradient."""
+    z = torch.cat([x, y]).detach()
+    n = z.shape[0]
+    spread = (z - z.mean(0)).square().sum() * 2 / max(n - 1, 1)
+    return spread.clamp_min(torch.finfo(z.dtype).tiny)
+
+
+def mmd(
+    x: Tensor, y: Tensor, scales: tuple[float, ...] = (1.0,), sigma: float | None = None, unbiased: bool = False
+) -> Tensor:
+    """Squared maximum mean discrepancy with a mean of Gaussian kernels exp(-||.||² / (2 s² σ²)), a scalar.
+
+    Gretton et al. (JMLR 2012). Biased (diagonals counted, never negative) unless ``unbiased``.
+
+    Args:
+        x: [n, d].
+        y: [m, d].
+        scales: factors s on σ.
+        sigma: σ; None: the root of the mean squared distance of the two samples together.
+        unbiased: leave out the diagonals; may be negative; needs two rows of each.
+    """
+    square = mean_square_distance(x, y) if sigma is None else x.new_tensor(sigma**2)
+    total = x.new_zeros(())
+    for scale in scales:
+        t = float(1 / (2 * scale**2 * square))
+        same = mean_kernel(x, x, t, skip_own=unbiased) + mean_kernel(y, y, t, skip_own=unbiased)
+        total = total + same - 2 * mean_kernel(x, y, t)
+    return total / len(scales)

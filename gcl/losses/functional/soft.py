@@ -1,0 +1,88 @@
+"""Contrast against weights instead of one positive: soft targets, kernel-weighted and labelled positives."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from gcl.losses.functional.numerics import lse
+from gcl.losses.functional.partition import log_partition
+from gcl.losses.functional.streaming import by_rows
+
+Targets = Callable[..., Tensor]
+
+
+def soft_contrast(
+    left: Tensor,
+    right: Tensor,
+    inverse: Tensor,
+    targets: Targets,
+    row_keys: Sequence[Tensor],
+    column_keys: Sequence[Tensor],
+    *,
+    own: bool,
+    transform: Callable[[Tensor], Tensor] | None = None,
+    stream: bool | None = None,
+) -> tuple[Tensor, Tensor]:
+    r"""-Σ_j (W_ij / Σ_k W_ik) log softmax_j(s_ij / τ) [B], and which rows have weight.
+
+    ``W = targets(*row_keys, *column_keys)`` >= 0 [R, n] for a tile of rows; it carries no gradient. With ``own`` row i
+    is column i, and neither weight nor denominator holds it.
+
+    Args:
+        left: features of anchors [B, e].
+        right: features of candidates [n, e].
+        inverse: 1 / τ, a scalar or [B].
+        targets: function of tiles of ``row_keys`` and of whole ``column_keys``; closes over numbers only.
+        row_keys: tensors of B rows.
+        column_keys: tensors of n rows.
+        own: anchors and candidates are the same set.
+        transform: elementwise on inner products.
+        stream: force or forbid tiles.
+    """
+    count = left.shape[0]
+    places = torch.arange(count, device=left.device)
+    split = len(row_keys)
+
+    def block(x: Tensor, beta: Tensor, place: Tensor, *rest: Tensor) -> Tensor:
+        keys, y, other = rest[:split], rest[split], rest[split + 1 :]
+        inner = x @ y.T
+        logits = (inner if transform is None else transform(inner)) * beta[:, None]
+        with torch.no_grad():
+            weights = targets(*keys, *other).to(logits.dtype)
+        if own:
+            self_pair = place[:, None] == torch.arange(y.shape[0], device=y.device)
+            logits, weights = logits.masked_fill(self_pair, -math.inf), weights.masked_fill(self_pair, 0.0)
+        total = weights.sum(1)
+        pull = torch.where(weights > 0, weights * logits, 0.0).sum(1) / torch.where(total > 0, total, 1.0)
+        partition = lse(logits)
+        held = total > 0
+        return torch.stack([torch.where(held, partition, 0.0) - pull, held.to(pull.dtype)], 1)
+
+    rows = (left, inverse.expand(count), places, *row_keys)
+    out = by_rows(block, rows, (right, *column_keys), columns=right.shape[0], stream=stream)
+    return out[:, 0], out[:, 1].detach() > 0
+
+
+def label_means(left: Tensor, right: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean inner product of every row with the other rows of its label [N], 0 where alone, and their number [N]."""
+    _, place, size = torch.unique(labels, return_inverse=True, return_counts=True)
+    sums = torch.zeros(size.shape[0], right.shape[1], dtype=right.dtype, device=right.device)
+    rest = sums.index_add(0, place, right).index_select(0, place) - right
+    count = size[place] - 1
+    return (left * rest).sum(1) / count.clamp_min(1), count
+
+
+def label_contrast(
+    left: Tensor, right: Tensor, inverse: Tensor, labels: Tensor, inside: bool, stream: bool | None = None
+) -> tuple[Tensor, Tensor]:
+    """Supervised contrast of inner products [N]: mean of logs, or ``inside`` log of the mean; rows with positives."""
+    scaled = left * inverse
+    mean, count = label_means(scaled, right, labels)
+    valid = count > 0
+    everything = log_partition(scaled, right, stream=stream)[0]
+    if inside:
+        mine = log_partition(scaled, right, row_ids=labels, column_ids=labels, keep="equal", stream=stream)[0]
+        mean = mine.masked_fill(~valid, 0.0) - count.clamp_min(1).log()
+    return everything.masked_fill(~valid, 0.0) - mean, valid
