@@ -6,8 +6,9 @@ A specification is a name (``"DCL"``), a mapping (``{"name": "DCL", "temperature
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from gcl.arguments import Recorded
 from gcl.errors import InputError, nearest
@@ -20,6 +21,30 @@ if TYPE_CHECKING:
     from gcl.views import View
 
 T = TypeVar("T", bound=Recorded)
+
+
+class _Slot(NamedTuple):
+    """A slot of objectives: the annotation of what it takes, its names, and what finds the part of a value."""
+
+    annotation: Any
+    table: Mapping[str, Callable[..., Recorded]]
+    find: Callable[[Any], Recorded]
+
+    def check(self, value: Any) -> Any:
+        """The value itself once it is known to be a part; an import path becomes the instance."""
+        if isinstance(value, bool):
+            raise InputError(f"A part must be a number, a name, a mapping with a name or an instance, got {value!r}.")
+        if isinstance(value, str) and ":" in value:
+            value = {"name": value}
+        if isinstance(value, Mapping) and isinstance(name := value.get("name"), str):
+            arguments = {key: item for key, item in value.items() if key != "name"}
+            if isinstance(self.table.get(name), type):
+                _construct(self.table[name], name, arguments)
+            if ":" in name:
+                value = _construct(_import(name, "part"), name, arguments)
+        self.find(value)
+        return value
+
 
 MODELS: dict[str, str] = {
     name: f"gcl.recommenders.general.{name.lower()}:{name}"
@@ -63,7 +88,7 @@ def objective_class(name: str) -> "type[Objective]":
     """The objective class of a name or an import path; raises as :func:`model_class`."""
     from gcl.losses import Objective
 
-    return _class(name, _objectives(), Objective, "objective")
+    return _class(name, _objectives(aliases=True), Objective, "objective")  # type: ignore[type-abstract]
 
 
 def view_class(name: str) -> "type[View]":
@@ -141,7 +166,8 @@ def converters() -> dict[Any, Converter]:
     from gcl.losses import Objective
     from gcl.views import View, Views
 
-    return {Objective: objective, View: view, Views: _entries}
+    slots = {slot.annotation: slot.check for slot in _slots()}
+    return {Objective: objective, View: view, Views: _entries, **slots}
 
 
 def spec(obj: Recorded) -> dict[str, Any]:
@@ -178,6 +204,10 @@ def name_of(cls: type) -> str:
     for table in (MODELS, _views(), _objectives()):
         if table.get(cls.__name__) == path:
             return cls.__name__
+    for slot in _slots():
+        for name, made in slot.table.items():
+            if made is cls:
+                return name
     if "<" in path:
         raise InputError(f"{path} cannot be named in configuration; define the class at the top level of a module.")
     return path
@@ -211,10 +241,10 @@ def _views() -> dict[str, str]:
     return {name: where for name, (where, _) in VIEWS.items()}
 
 
-def _objectives() -> dict[str, str]:
+def _objectives(aliases: bool = False) -> dict[str, str]:
     from gcl.losses import catalogue
 
-    return {name: f"{cls.__module__}:{cls.__qualname__}" for name, cls in catalogue().items()}
+    return {name: f"{cls.__module__}:{cls.__qualname__}" for name, cls in catalogue(aliases).items()}
 
 
 def _part(spec: Any, find: Callable[[str], type[T]], what: str) -> T:
@@ -223,18 +253,32 @@ def _part(spec: Any, find: Callable[[str], type[T]], what: str) -> T:
     if not isinstance(spec, Mapping) or not isinstance(spec.get("name"), str):
         raise InputError(f"{what} must be a name, a mapping with a name, or an instance, got {spec!r}.")
     arguments = {key: value for key, value in spec.items() if key != "name"}
-    cls = find(spec["name"])
-    checked = check(cls, arguments, spec["name"], converters())
+    return _construct(find(spec["name"]), spec["name"], arguments)
+
+
+def _construct(cls: Callable[..., T], name: str, arguments: Mapping[str, Any]) -> T:
+    checked = check(cls, arguments, name, converters())
     missing = [n for n, (_, default) in parameters(cls).items() if default is REQUIRED and n not in checked]
     if missing:
-        example = f"{{name: {spec['name']}, {missing[0]}: ...}}"
-        raise InputError(f"{spec['name']} needs {', '.join(missing)}; give {example}.")
+        raise InputError(f"{name} needs {', '.join(missing)}; give {{name: {name}, {missing[0]}: ...}}.")
     try:
         return cls(**checked)
-    except InputError:
-        raise
     except ValueError as error:
-        raise InputError(f"{spec['name']}: {error}") from error
+        raise InputError(f"{name}: {error}") from error
+
+
+@cache
+def _slots() -> tuple[_Slot, ...]:
+    """The replaceable parts that objectives are made of."""
+    from gcl.losses.slots import kernels, margins, similarities, temperatures, weightings
+
+    return (
+        _Slot(similarities.SimilarityLike, similarities.SIMILARITIES, similarities.similarity_of),
+        _Slot(margins.MarginLike, margins.MARGINS, margins.margin_of),
+        _Slot(temperatures.TemperatureLike, temperatures.TEMPERATURES, temperatures.temperature_of),
+        _Slot(weightings.WeightingLike, weightings.WEIGHTINGS, weightings.weighting_of),
+        _Slot(kernels.KernelLike, kernels.KERNELS, kernels.kernel_of),
+    )
 
 
 def _class(name: str, table: Mapping[str, str], base: type[T], what: str) -> type[T]:

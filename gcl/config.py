@@ -51,18 +51,6 @@ class Resolved:
                 found |= grammar.leaves(value, f"{section}.{key}")
         return found
 
-    def differences(self, other: Self) -> list[str]:
-        """One line a value that is another in ``other``: ``train.epochs: 3 here, 5 there``."""
-        mine = {"name": self.name, "dataset": self.dataset, **self.leaves()}
-        theirs = {"name": other.name, "dataset": other.dataset, **other.leaves()}
-        paths = [*mine, *(p for p in theirs if p not in mine)]
-        missing = "nothing"
-        return [
-            f"{p}: {mine.get(p, missing)!r} here, {theirs.get(p, missing)!r} there"
-            for p in paths
-            if mine.get(p, missing) != theirs.get(p, missing)
-        ]
-
     def to_yaml(self) -> str:
         """A file that ``--config`` and :meth:`from_yaml` read, with the origins that are not default."""
         told = {path: origin for path, origin in self.origins.items() if origin != "default"}
@@ -140,7 +128,7 @@ def _known(model: str, dataset: "str | Path | Dataset") -> dict[str, dict[str, A
     cls = build.model_class(model)
     loads = {} if isinstance(dataset, Dataset) else _defaults(load)
     loads.pop("dataset", None)
-    train = TrainSettings().model_dump(mode="json")
+    train = TrainSettings.model_validate({}).model_dump(mode="json")
     if build.family(model) == "sequential":
         train["metric"] = "ndcg@10"
     evaluates = _defaults(evaluate)

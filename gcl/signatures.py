@@ -65,9 +65,11 @@ def convert(value: Any, annotation: Any, where: str, parts: Mapping[Any, Convert
     try:
         return TypeAdapter(_lenient(annotation, parts), config=_CONFIG).validate_python(value)
     except ValidationError as error:
+        for cause in (e.get("ctx", {}).get("error") for e in error.errors()):
+            if isinstance(cause, InputError):
+                owner, _, name = where.rpartition(": ")
+                raise InputError(f"{owner if str(cause).startswith(f'{name} must') else where}: {cause}") from error
         problems = list(dict.fromkeys(_problem(e) for e in error.errors()))
-        if len(problems) == 1 and not problems[0].startswith("must"):
-            raise InputError(f"{where}: {problems[0]}") from error
         raise InputError(f"{where} {' or '.join(problems)}, got {value!r}.") from error
 
 
@@ -83,9 +85,6 @@ def settings(cls: type[M], values: Mapping[str, Any], where: str) -> M:
 
 
 def _problem(error: Any) -> str:
-    cause = error.get("ctx", {}).get("error")
-    if isinstance(cause, Exception):
-        return str(cause)
     text = str(error["msg"]).replace("Input should be", "must be")
     places = [str(p) for p in error["loc"] if isinstance(p, int)]
     return f"{text} at position {places[-1]}" if places else text

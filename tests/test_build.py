@@ -6,6 +6,7 @@ import yaml
 from gcl import build
 from gcl.errors import InputError
 from gcl.losses import BPR, InfoNCE, Objective
+from gcl.losses.slots.margins import AngularShift
 from gcl.recommenders import Recommender
 from gcl.testing import tiny_dataset
 from gcl.views import DropEdge, Noise, View
@@ -13,6 +14,7 @@ from gcl.views import DropEdge, Noise, View
 OUTSIDE = """
 from typing import ClassVar
 from gcl.losses import Objective
+from gcl.losses.slots.margins import AdditiveShift
 from gcl.recommenders.general.lightgcn import LightGCN
 from gcl.views import Noise
 
@@ -22,6 +24,11 @@ class MyLoss(Objective):
         super().__init__()
         if strength < 0:
             raise ValueError(f"strength must not be negative, got {strength}.")
+    def compute(self, z1, z2, ids=None):
+        return (z1 - z2).square().sum(-1), None
+
+class MyMargin(AdditiveShift):
+    "A margin of one's own."
 
 class MyView(Noise):
     "A view of one's own."
@@ -99,6 +106,34 @@ def test_views_are_chains():
     assert found[0][0].p == 0.2
     assert [len(chain) for chain in build.views("Noise")] == [1]
     assert [len(chain) for chain in build.views((Noise(),))] == [1]
+
+
+def test_parts_of_objectives_are_specified_too(outside):
+    spec = {"name": "InfoNCE", "margin": {"name": "angular", "m": 0.2}, "similarity": "dot", "temperature": "learnable"}
+    made = build.objective(spec)
+    assert build.spec(made) == spec
+    assert build.spec(InfoNCE(margin=AngularShift(0.2)))["margin"] == {"name": "angular", "m": 0.2}
+    own = build.spec(build.objective({"name": "InfoNCE", "margin": f"{outside}:MyMargin"}))
+    assert own["margin"] == {"name": f"{outside}:MyMargin", "m": 0.1}
+    assert build.spec(build.objective(own)) == own
+    assert build.objective_class("SimCLR").__name__ == "NTXent"
+
+
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [
+        (
+            {"margin": {"name": "angular", "mm": 1}},
+            r"^InfoNCE: margin: angular has no argument 'mm'\. Did you mean 'm'\?",
+        ),
+        ({"similarity": "cosin"}, r"^InfoNCE: similarity must be a name, .*Did you mean 'cosine'\?"),
+        ({"temperature": True}, r"^InfoNCE: temperature: A part must be a number, a name, .*, got True\.$"),
+        ({"temperature": -0.1}, r"^InfoNCE: temperature must be a positive number, got -0"),
+    ],
+)
+def test_bad_parts_of_objectives(part, text):
+    with pytest.raises(InputError, match=text):
+        build.objective({"name": "InfoNCE", **part})
 
 
 def test_import_paths_work_for_all_three(outside):
