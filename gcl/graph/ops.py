@@ -133,9 +133,12 @@ def _propagate_backward(ctx: Any, grads: list[Tensor | None]) -> Gradients:
     indptr, indices, values = ctx.saved_tensors
     y: Tensor | None = None
     for grad in reversed(grads):
-        if y is not None:
-            y = spmm(indptr, indices, values, y)
-        y = grad if y is None else y if grad is None else y + grad
+        if y is None:
+            y = grad
+            continue
+        y = spmm(indptr, indices, values, y)
+        if grad is not None:
+            y += grad  # in place: a fresh table costs as much as the sum
     return None, None, None, None if y is None else spmm(indptr, indices, values, y), None
 
 
