@@ -1,0 +1,67 @@
+"""Where training runs, in what precision, and how torch is set meanwhile."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from gcl.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+PRECISIONS: dict[str, Any] = {"32": "32-true", "bf16": "bf16-mixed"}
+
+
+def choose(device: str) -> torch.device:
+    """``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:1``.
+
+    Raises:
+        InputError: another name, or a device that this machine lacks.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, index = device.partition(":")
+    if kind not in ("cpu", "cuda") or (index and not (kind == "cuda" and index.isdecimal())):
+        raise InputError(f"device must be auto, cpu, cuda or cuda:N, got {device!r}.")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        raise InputError(f"device {device} is not here: torch sees {torch.cuda.device_count()} CUDA devices; use cpu.")
+    return torch.device(device)
+
+
+def fabric(device: torch.device, precision: str) -> "Fabric":
+    """Lightning Fabric on one device: autocast and backward in the precision ``32`` or ``bf16``."""
+    if precision not in PRECISIONS:
+        raise InputError(f"precision {precision!r} is not known. {nearest(precision, PRECISIONS)}")
+    from lightning_fabric import Fabric
+
+    devices: Any = [device.index or 0] if device.type == "cuda" else 1
+    return Fabric(accelerator=device.type, devices=devices, precision=PRECISIONS[precision])
+
+
+@contextmanager
+def deterministic(device: torch.device) -> Iterator[None]:
+    """On the CPU, deterministic algorithms only; torch's settings are put back after."""
+    before = (torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled())
+    memory: Any = torch.utils.deterministic
+    filled = memory.fill_uninitialized_memory
+    if device.type == "cpu":
+        torch.use_deterministic_algorithms(True)
+        memory.fill_uninitialized_memory = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        memory.fill_uninitialized_memory = filled
+
+
+def peak_mb(device: torch.device) -> float:
+    """Peak memory so far in MB: of the device on CUDA, else of the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    import resource
+    import sys
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

@@ -1,0 +1,56 @@
+"""What the representations of a model look like, on samples that are the same at every evaluation."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gcl import diagnostics
+from gcl.data import Dataset, query
+from gcl.errors import InputError
+from gcl.evaluation.top_k import scoring
+from gcl.recommenders import Recommender
+from gcl.training.seeds import derive
+
+PAIRS, ROWS = 4096, 65536
+"""Train pairs whose two sides are compared, and rows of which the rank is taken, at most."""
+
+
+def diagnose(model: Recommender, data: Dataset, seed: int) -> dict[str, float]:
+    """Alignment of train pairs, uniformity and effective rank of users and items, popularity in the norms of items,
+    overlap of the cosines of train pairs and random pairs; nothing where the model has no vectors.
+
+    The model is scored as in evaluation, and left as it was.
+    """
+    device = data.train.user.device
+    generator = torch.Generator(device).manual_seed(derive(seed, "diagnostics"))
+
+    def draw(size: int, number: int) -> Tensor:
+        return torch.randint(size, (number,), generator=generator, device=device)
+
+    rows = draw(len(data.train), min(PAIRS, len(data.train)))
+    others = draw(data.num_items, len(rows))
+    try:
+        with scoring(model):
+            items = model.items()
+            users, where = torch.unique(data.train.user[rows], return_inverse=True)
+            vectors = model.queries(query(data, users, "valid"))
+    except (InputError, NotImplementedError):
+        return {}
+    sampled = items if len(items) <= ROWS else items[draw(len(items), ROWS)]
+    degree = data.train.by_item.counts
+    user, item, other = vectors[where], items[data.train.item[rows]], items[others]
+    positive, negative = F.cosine_similarity(user, item), F.cosine_similarity(user, other)
+    overlap = diagnostics.score_overlap(positive, negative)
+    found = {
+        "alignment": diagnostics.alignment(user, item),
+        "uniformity/user": diagnostics.uniformity(vectors, generator=generator),
+        "uniformity/item": diagnostics.uniformity(items, generator=generator),
+        "effective_rank/user": diagnostics.effective_rank(vectors),
+        "effective_rank/item": diagnostics.effective_rank(sampled),
+        "popularity_correlation": diagnostics.popularity_correlation(items, degree),
+        "score_overlap": overlap.overlap,
+        "d_prime": overlap.d_prime,
+    }
+    return {name: value for name, value in found.items() if math.isfinite(value)}
