@@ -5,6 +5,7 @@ A specification is a name (``"DCL"``), a mapping (``{"name": "DCL", "temperature
 """
 
 import importlib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -234,7 +235,18 @@ def views_catalogue(names: Iterable[str] | None = None) -> list[dict[str, Any]]:
 def _describe(cls: type[Recorded], reference: str) -> dict[str, Any]:
     known = parameters(cls)
     arguments = {n: None if default is REQUIRED else plain(default, n) for n, (_, default) in known.items()}
-    return {"reference": reference, "arguments": arguments, "summary": (cls.__doc__ or "").strip().split("\n")[0]}
+    return {"reference": reference, "arguments": arguments, "summary": summary(cls)}
+
+
+def summary(cls: type) -> str:
+    """The first sentence of a docstring, without its markup."""
+    first = " ".join((cls.__doc__ or "").strip().split("\n\n")[0].split())
+    return readable(first.partition(". ")[0].rstrip(".")) + "."
+
+
+def readable(text: str) -> str:
+    """A docstring without its markup: names stand alone."""
+    return re.sub(r"(?::\w+(?::\w+)?:)?`+~?([^`]+)`+", r"\1", text)
 
 
 def _views() -> dict[str, str]:

@@ -66,7 +66,7 @@ def convert(value: Any, annotation: Any, where: str, parts: Mapping[Any, Convert
         return TypeAdapter(_lenient(annotation, parts), config=_CONFIG).validate_python(value)
     except ValidationError as error:
         for cause in (e.get("ctx", {}).get("error") for e in error.errors()):
-            if isinstance(cause, InputError):
+            if isinstance(cause, ValueError):
                 owner, _, name = where.rpartition(": ")
                 raise InputError(f"{owner if str(cause).startswith(f'{name} must') else where}: {cause}") from error
         problems = list(dict.fromkeys(_problem(e) for e in error.errors()))

@@ -9,7 +9,7 @@ def main() -> None:
 
     if "" not in sys.path:
         sys.path.append("")  # import paths such as mypkg.mod:MyModel are looked for in the current folder
-    app()
+    app(prog_name="gcl")
 
 
 __all__ = ["main"]

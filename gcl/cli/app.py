@@ -24,7 +24,13 @@ class Commands(TyperGroup):
                 raise
             complain(str(error))
             raise typer.Exit(2) from error
+        except KeyboardInterrupt as error:
+            complain("stopped.")
+            raise typer.Exit(130) from error
         except Exception as error:
+            if type(error).__name__ == "Interrupted":
+                complain(str(error))
+                raise typer.Exit(error.exit_code) from error  # type: ignore[attr-defined]
             if os.environ.get("GCL_DEBUG") or hasattr(error, "exit_code") or isinstance(error, typer.Abort):
                 raise
             notes = getattr(error, "__notes__", None) or ["Set GCL_DEBUG=1 to see the traceback."]

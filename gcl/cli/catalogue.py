@@ -1,11 +1,11 @@
 """``gcl models|losses|views [NAME]``: what there is, as a table, or one of them in full."""
 
 import inspect
-import re
 from typing import Annotated, Any
 
 import typer
 
+from gcl.cli import tables
 from gcl.cli.console import Json, Output
 
 Name = Annotated[str | None, typer.Argument(help="One name, or an import path such as mypkg.mod:Name.")]
@@ -46,30 +46,19 @@ def _list(out: Output, entries: list[dict[str, Any]], group: str) -> None:
     entries = sorted(entries, key=lambda e: e[group]) if group == "kind" else entries
     out.table(
         ("name", group, "reference", "summary"),
-        ([e["name"], e[group], e["reference"], _text(e["summary"])] for e in entries),
+        ([e["name"], e[group], e["reference"], e["summary"]] for e in entries),
     )
     out.emit(entries)
 
 
 def _describe(out: Output, entry: dict[str, Any], cls: type) -> None:
+    from gcl import build
+
     group = "family" if "family" in entry else "kind"
     out.line(f"{entry['name']}  ({group} {entry[group]}{', ' + entry['reference'] if entry['reference'] else ''})")
     out.line()
-    out.line(_text(inspect.getdoc(cls) or ""))
+    out.line(build.readable(inspect.getdoc(cls) or ""))
     if entry["arguments"]:
         out.line()
-        out.table(("argument", "default"), ([name, _value(v)] for name, v in entry["arguments"].items()))
+        out.table(("argument", "default"), ([name, tables.text(v)] for name, v in entry["arguments"].items()))
     out.emit(entry)
-
-
-def _value(value: Any) -> str:
-    """A default as it is typed on the command line."""
-    import yaml
-
-    text = yaml.safe_dump(value, default_flow_style=True, width=1 << 20, sort_keys=False)
-    return text.strip().removesuffix("...").strip()
-
-
-def _text(markup: str) -> str:
-    """A docstring without its markup: names stand alone."""
-    return re.sub(r"(?::\w+(?::\w+)?:)?`+~?([^`]+)`+", r"\1", markup)

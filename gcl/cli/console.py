@@ -11,6 +11,8 @@ from typing import Annotated, Any
 
 import typer
 
+from gcl.errors import InputError
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line; all else goes to stderr.")]
 
 
@@ -65,6 +67,8 @@ def failures_in(folder: Path) -> Iterator[None]:
     """Write the traceback of an unexpected failure to ``error.log`` in a run's folder, and note where it is."""
     try:
         yield
+    except InputError:
+        raise
     except Exception as error:
         if folder.is_dir() and not hasattr(error, "exit_code"):
             log = folder / "error.log"

@@ -1,0 +1,82 @@
+"""``gcl train``: from names to a finished run, or on from where one stopped."""
+
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gcl.cli import tables
+from gcl.cli.console import Json, Output, failures_in
+from gcl.errors import InputError
+
+
+class Precision(StrEnum):
+    """Number format of the training steps."""
+
+    full = "32"
+    bf16 = "bf16"
+
+
+def train(
+    context: typer.Context,
+    model: Annotated[str | None, typer.Argument(help="A name, or an import path such as mypkg.mod:MyModel.")] = None,
+    dataset: Annotated[str | None, typer.Argument(help="A card's name, or a path to a file or folder.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="[key=value ...]", help="Settings; see README.")
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="A file with the sections model, data, train, evaluate.")] = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Leave the tuned settings of the data set out.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Root of all random numbers but the split's (data.seed).")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    precision: Annotated[Precision, typer.Option(help="Number format of the training steps.")] = Precision.full,
+    out: Annotated[Path | None, typer.Option(help="The run's folder [runs/<model>-<dataset>-<seed>-<time>].")] = None,
+    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run; takes nothing else.")] = None,
+    json: Json = False,
+) -> None:
+    """Train MODEL on DATASET, choose the epoch on valid, report on test; or go on with a run that was stopped."""
+    output = Output(json)
+    if resume is not None:
+        _alone(context)
+    elif model is None or dataset is None or ("=" in dataset and not Path(dataset).exists()):
+        raise InputError("gcl train needs MODEL and DATASET, such as gcl train SimGCL ml-100k dim=32, or --resume RUN.")
+    from gcl import training
+    from gcl.config import resolve
+
+    if resume is not None:
+        with failures_in(resume):
+            result = training.resume(resume).result
+    else:
+        assert model is not None
+        assert dataset is not None
+        resolved = resolve(model, dataset, settings or [], config, plain)
+        tables.configuration(output, resolved)
+        folder = out or _folder(model, dataset, seed)
+        with failures_in(folder):
+            result = training.fit_resolved(
+                resolved, dataset, seed=seed, device=device, precision=precision.value, out=folder
+            ).result
+    tables.finished(output, result)
+    output.emit(result)
+
+
+def _alone(context: typer.Context) -> None:
+    """An error if anything but --json was given beside --resume."""
+    given = [n for n in context.params if n not in ("resume", "json")]
+    given = [n for n in given if getattr(context.get_parameter_source(n), "name", "") == "COMMANDLINE"]
+    if given:
+        raise InputError(
+            f"--resume takes nothing else but --json, got {', '.join(given)}: a run goes on under the settings it "
+            "began with. For others, start a new run."
+        )
+
+
+def _folder(model: str, dataset: str, seed: int) -> Path:
+    """runs/<model>-<dataset>-<seed>-<time>, one that is not there yet."""
+    name = f"{model.split(':')[-1]}-{Path(dataset).stem}-{seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+    found, number = Path("runs") / name, 1
+    while found.exists():
+        number += 1
+        found = Path("runs") / f"{name}-{number}"
+    return found
