@@ -107,7 +107,11 @@ def _sddmm_backward(ctx: Any, grad: Tensor) -> Gradients:
 sddmm.register_autograd(_sddmm_backward, setup_context=_sddmm_setup)
 
 
-@torch.library.custom_op("gcl::propagate", mutates_args=())
+@torch.library.custom_op(
+    "gcl::propagate",
+    mutates_args=(),
+    schema="(Tensor indptr, Tensor indices, Tensor values, Tensor x, int layers) -> Tensor[]",
+)
 def propagate(indptr: Tensor, indices: Tensor, values: Tensor, x: Tensor, layers: int) -> list[Tensor]:
     """A x, A^2 x .. A^L x for a symmetric A [N, N] with constant values; differentiable in ``x`` [N, d].
 
