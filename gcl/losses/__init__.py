@@ -8,9 +8,13 @@ from gcl.losses.base import Rows as Rows
 from gcl.losses.contrast import Contrast as Contrast
 from gcl.losses.contrast import PairPipeline as PairPipeline
 from gcl.losses.energies import *  # noqa: F403
+from gcl.losses.groups import *  # noqa: F403
 from gcl.losses.labels import *  # noqa: F403
+from gcl.losses.memory import *  # noqa: F403
 from gcl.losses.multiview import *  # noqa: F403
 from gcl.losses.ranking import *  # noqa: F403
+from gcl.losses.sampled import *  # noqa: F403
+from gcl.losses.soft import *  # noqa: F403
 from gcl.losses.softmax import *  # noqa: F403
 
 

@@ -3,7 +3,9 @@
 import importlib
 import inspect
 import pkgutil
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 import gcl.losses
 from gcl.losses.base import Objective
@@ -57,3 +59,14 @@ def find(name: str) -> type[Objective]:
 def family(objective: type[Objective]) -> str:
     """The family an objective belongs to: the module it lives in."""
     return objective.__module__.removeprefix("gcl.losses.").split(".")[0]
+
+
+ObjectiveLike = str | Objective | dict[str, Any]
+
+
+def objective_of(value: ObjectiveLike) -> Objective:
+    """The objective that a name, a mapping with a name, or an instance means."""
+    if isinstance(value, Objective):
+        return value
+    arguments = dict(value) if isinstance(value, Mapping) else {"name": value}
+    return find(str(arguments.pop("name", None)))(**arguments)

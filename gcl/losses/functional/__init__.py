@@ -4,11 +4,13 @@ from gcl.losses.functional.energies import alignment, gaussian_lse, log_mean_pot
 from gcl.losses.functional.negatives import negative_partition
 from gcl.losses.functional.numerics import lse, mean_of, normalise, softplus, square_distances
 from gcl.losses.functional.partition import log_partition
+from gcl.losses.functional.sampled import catalogue_softmax
 from gcl.losses.functional.streaming import by_rows
 
 __all__ = [
     "alignment",
     "by_rows",
+    "catalogue_softmax",
     "gaussian_lse",
     "log_mean_potential",
     "log_partition",

@@ -107,6 +107,22 @@ class Euclidean(PowerKernel):
         super().__init__(1.0, unit)
 
 
+class StudentT(SquareEuclidean):
+    """-df / 2 log(1 + ||a - c||² / gamma²): with temperature 1, logits of a Student-t neighbourhood (df 2: t-SNE)."""
+
+    linear = False
+
+    def __init__(self, df: float = 2.0, gamma: float = 1.0, unit: bool = False) -> None:
+        super().__init__(unit)
+        if df <= 0 or gamma <= 0:
+            raise ValueError(f"df and gamma must be positive, got {df}, {gamma}.")
+        self.df, self.gamma = df, gamma
+
+    def transform(self, inner: Tensor) -> Tensor:
+        """-df / 2 log(1 + squared distance / gamma²)."""
+        return -self.df / 2 * torch.log1p((-inner).clamp_min(0.0) / self.gamma**2)
+
+
 class Angular(Cosine):
     """-angle(a, c) / pi, in [-1, 0]."""
 
@@ -159,15 +175,39 @@ class Shifted(Cosine):
         return normalise(normalise(a) - self.center)
 
 
+class Clusters(Similarity):
+    """log Σ_k π(k|a) π(k|c) / Σ_c' π(k|c'), π the softmax of the rows: a candidate's chance through the row's cluster.
+
+    With temperature 1 its softmax over all candidates is itself. Candidates are seen whole, so it is for one batch.
+    """
+
+    linear = False
+
+    def left(self, a: Tensor) -> Tensor:
+        """Cluster probabilities."""
+        return a.softmax(-1)
+
+    def right(self, c: Tensor) -> Tensor:
+        """Probabilities over the candidates of every cluster."""
+        chances = c.softmax(-1)
+        return chances / chances.sum(0)
+
+    def transform(self, inner: Tensor) -> Tensor:
+        """log."""
+        return inner.clamp_min(torch.finfo(inner.dtype).tiny).log()
+
+
 SIMILARITIES: dict[str, Callable[..., Similarity]] = {
     "cosine": Cosine,
     "dot": Dot,
     "square_euclidean": SquareEuclidean,
     "euclidean": Euclidean,
     "power": PowerKernel,
+    "student": StudentT,
     "angular": Angular,
     "bilinear": Bilinear,
     "shifted": Shifted,
+    "clusters": Clusters,
 }
 
 SimilarityLike = str | Similarity | dict[str, Any]
