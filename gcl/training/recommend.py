@@ -43,8 +43,8 @@ def for_users(model: Recommender, data: Dataset, users: Sequence[str], k: int, s
     cold = data.train.by_user.counts[rows] == 0
     if bool(cold.any()) and "histories" not in model.answers:
         raise InputError(
-            f"user {users[int(cold.nonzero()[0])]!r} has no interaction in train, and {type(model).__name__} knows only "
-            "users with some; name others, or train a model that answers histories (EASE, Popularity)."
+            f"user {users[int(cold.nonzero()[0])]!r} has no interaction in train, and {type(model).__name__} knows "
+            "only users with some; name others, or train a model that answers histories (EASE, Popularity)."
         )
     known = _all_known(data)
     lists: Lists = {}
