@@ -1,0 +1,139 @@
+"""Tune every method of a grid under one budget on valid, train the winner with three seeds, write table and settings.
+
+    python -m benchmarks.quality benchmarks/grids/ml-100k.yaml --runs runs/quality
+
+Resumable: a finished run is not repeated, an interrupted one continues. Test is read once a final run, never to choose.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gcl.training import fit, load_run, resume
+
+RESULTS = Path(__file__).parent / "results"
+CONFIGS = Path(__file__).parent.parent / "configs"
+SHOWN = ("recall@10", "ndcg@10", "hit_rate@10", "mrr@10", "recall@20", "ndcg@20")
+
+
+def run(grid: Mapping[str, Any], model: str, settings: Mapping[str, Any], seed: int, folder: Path) -> dict[str, Any]:
+    """The result of one run, trained now, continued, or read from its folder."""
+    if (folder / "result.json").exists():
+        return dict(load_run(folder).result)
+    if (folder / "last").exists():
+        return dict(resume(folder, progress=False).result)
+    sections: dict[str, dict[str, Any]] = {"model": {}, "train": {}, "evaluate": {}, "data": {}}
+    for key, value in settings.items():
+        section, _, name = key.partition(".")
+        inside = section in sections and bool(name)
+        sections[section if inside else "model"][name if inside else key] = value
+    done = fit(
+        model, grid["dataset"], data=sections["data"], train=sections["train"], evaluate=sections["evaluate"],
+        plain=True, seed=seed, device="cpu", out=folder, progress=False, **sections["model"],
+    )  # fmt: skip
+    return dict(done.result)
+
+
+def merged(*layers: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Settings of all layers, later ones first; None takes a setting away."""
+    out: dict[str, Any] = {}
+    for layer in layers:
+        out.update(layer or {})
+    return {key: value for key, value in out.items() if value is not None}
+
+
+def tune(grid: Mapping[str, Any], model: str, runs: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The settings of the best trial on valid, and what every trial reached."""
+    entry, trials = grid["models"][model], []
+    for number, settings in enumerate(entry["trials"]):
+        full = merged(grid["trial"], entry.get("trial"), settings)
+        result = run(grid, model, full, 0, runs / f"{model}-trial{number}")
+        value = result["metrics"]["valid"][grid["metric"]]
+        trials.append({"settings": settings, grid["metric"]: value, "epochs": result["epochs"]})
+        print(f"{model} trial {number}: valid {grid['metric']} {value:.4f} {settings}", flush=True)
+    best = max(trials, key=lambda t: t[grid["metric"]])
+    return best["settings"], trials
+
+
+def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted keys as nested sections; bare keys belong to the model."""
+    out: dict[str, Any] = {}
+    for key, value in settings.items():
+        path = key.split(".") if key.split(".")[0] in ("train", "evaluate", "data") else ["model", *key.split(".")]
+        inside = out
+        for part in path[:-1]:
+            inside = inside.setdefault(part, {})
+        inside[path[-1]] = value
+    return out
+
+
+def finish(grid: Mapping[str, Any], model: str, runs: Path) -> dict[str, Any]:
+    """Tune a method, train its winner with every seed, store the settings; one row of the table."""
+    chosen, trials = tune(grid, model, runs)
+    full = merged(grid["final"], grid["models"][model].get("trial"), chosen)
+    results = [run(grid, model, full, seed, runs / f"{model}-seed{seed}") for seed in grid["seeds"]]
+    target = CONFIGS / model.lower() / f"{grid['dataset']}.yaml"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    stored = {k: v for k, v in full.items() if not k.startswith("evaluate.")}
+    head = f"# Chosen on valid by {grid['metric']} among six trials of benchmarks/grids/{grid['dataset']}.yaml.\n"
+    target.write_text(head + yaml.safe_dump(nested(stored), sort_keys=False))
+    names = [n for n in results[0]["metrics"]["test"] if n in SHOWN]
+    test = {n: [r["metrics"]["test"][n] for r in results] for n in names}
+    return {
+        "model": model,
+        "settings": full,
+        "trials": trials,
+        "test": {n: {"mean": statistics.mean(v), "sd": statistics.stdev(v), "seeds": v} for n, v in test.items()},
+        "valid": statistics.mean(r["metrics"]["valid"][grid["metric"]] for r in results),
+        "epochs": [r["epochs"] for r in results],
+        "cut": [r["epochs"] >= full["train.epochs"] for r in results],
+        "seconds": [r["seconds"] for r in results],
+        "peak_mb": max(r["peak_mb"] for r in results),
+        "protocol": results[0]["protocol"],
+        "split_hash": results[0]["split_hash"],
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Mean and deviation of the test metrics over the seeds, as markdown."""
+    names = list(rows[0]["test"])
+    head = f"| model | {' | '.join(names)} | epochs | seconds |\n|" + "---|" * (len(names) + 3)
+    lines = []
+    for row in rows:
+        cells = [f"{row['test'][n]['mean']:.4f} ± {row['test'][n]['sd']:.4f}" for n in names]
+        cut = " (cut)" if any(row["cut"]) and max(row["epochs"]) > 0 else ""
+        seconds = statistics.mean(row["seconds"])
+        lines.append(f"| {row['model']} | {' | '.join(cells)} | {row['epochs']}{cut} | {seconds:.0f} |")
+    return "\n".join([head, *lines])
+
+
+def main() -> None:
+    """Run what is missing of a grid and write benchmarks/results/quality-<dataset>.{json,md}."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("grid", type=Path)
+    parser.add_argument("--runs", type=Path, default=Path("runs/quality"))
+    parser.add_argument("--models", default="", help="comma-separated; default all of the grid")
+    options = parser.parse_args()
+    grid = yaml.safe_load(options.grid.read_text())
+    stored = RESULTS / f"quality-{grid['dataset']}.json"
+    for model in options.models.split(",") if options.models else list(grid["models"]):
+        start = time.monotonic()
+        row = finish(grid, model, options.runs / grid["dataset"])
+        rows = {r["model"]: r for r in json.loads(stored.read_text())} if stored.exists() else {}
+        rows[model] = row
+        ordered = [rows[m] for m in grid["models"] if m in rows]
+        RESULTS.mkdir(exist_ok=True)
+        stored.write_text(json.dumps(ordered, indent=1) + "\n")
+        stored.with_suffix(".md").write_text(table(ordered) + "\n")
+        print(f"{model} done in {time.monotonic() - start:.0f} s", flush=True)
+    print(stored.with_suffix(".md").read_text())
+
+
+if __name__ == "__main__":
+    main()
