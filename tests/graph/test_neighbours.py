@@ -11,8 +11,7 @@ from gcl.graph import cooccurrence_graph, knn_graph
 
 def edges(adj):
     return {
-        (int(r), int(c)): v
-        for r, c, v in zip(adj.row.tolist(), adj.indices.tolist(), adj.values.tolist(), strict=True)
+        (int(r), int(c)): v for r, c, v in zip(adj.row.tolist(), adj.indices.tolist(), adj.values.tolist(), strict=True)
     }
 
 
