@@ -9,6 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from gcl.training import RunDirectory, TrainSettings, train
 from gcl.training.progress import Bar, Lines, Reporter, reporter
+from gcl.training.seeds import initialising
 
 
 def events(path):
@@ -72,7 +73,9 @@ def test_a_model_without_vectors(tmp_path):
 
 def shown(data, path, **settings):
     chosen = TrainSettings(epochs=2, metric="ndcg@5", batch_size=64, **settings)
-    return train(MF(data), data, chosen, {"k": (5,)}, run=RunDirectory(path), device="cpu")
+    with initialising(0):
+        model = MF(data)
+    return train(model, data, chosen, {"k": (5,)}, run=RunDirectory(path), device="cpu")
 
 
 def test_lines_where_there_is_no_terminal(tmp_path, data, capsys):
