@@ -12,6 +12,7 @@ from gcl.losses.groups import *  # noqa: F403
 from gcl.losses.labels import *  # noqa: F403
 from gcl.losses.memory import *  # noqa: F403
 from gcl.losses.multiview import *  # noqa: F403
+from gcl.losses.negatives import *  # noqa: F403
 from gcl.losses.ranking import *  # noqa: F403
 from gcl.losses.sampled import *  # noqa: F403
 from gcl.losses.soft import *  # noqa: F403

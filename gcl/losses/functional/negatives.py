@@ -1,7 +1,7 @@
 """Log-sum-exp over the negatives of every row, for any similarity and weighting, streamed."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -68,3 +68,32 @@ def partner_counts(ids: Tensor | None, rows: int, columns: int, device: torch.de
         return torch.full((rows,), columns - 1, device=device)
     _, place, counts = torch.unique(ids, return_inverse=True, return_counts=True)
     return columns - counts[place[:rows]]
+
+
+def filtered_partition(
+    x: Tensor,
+    y: Tensor,
+    hide: Callable[..., Tensor],
+    row_keys: Sequence[Tensor],
+    column_keys: Sequence[Tensor],
+    *,
+    stream: bool | None = None,
+) -> Tensor:
+    """log Σ exp(<x_i, y_j>) over the entries that ``hide(*row_keys, *column_keys)`` [R, n] leaves, [B].
+
+    ``hide`` is asked for tiles of rows, without gradient; it closes over numbers only.
+    """
+    split = len(row_keys)
+
+    def block(a: Tensor, *rest: Tensor) -> Tensor:
+        with torch.no_grad():
+            hidden = hide(*rest[:split], *rest[split + 1 :])
+        return lse((a @ rest[split].T).masked_fill(hidden, -math.inf))
+
+    return by_rows(block, (x, *row_keys), (y, *column_keys), columns=y.shape[0], stream=stream)
+
+
+def identities(ids: Tensor | None, rows: int, columns: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Ids of rows and of columns; without ids a row is its column."""
+    key = torch.arange(columns, device=device) if ids is None else ids
+    return key[:rows], key

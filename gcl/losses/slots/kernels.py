@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gcl.arguments import Recorded
 from gcl.losses.base import Rows
-from gcl.losses.functional.numerics import softplus
+from gcl.losses.functional.numerics import log_difference, softplus
 from gcl.losses.slots.resolve import resolve
 
 
@@ -71,8 +71,35 @@ class LogRatio(Kernel):
         return summary.negatives.masked_fill(~valid, 0.0) - top, valid
 
 
+class Debiased(Kernel):
+    r"""log(1 + N / e^p), the negatives' sum corrected for the positives among them.
+
+    N = max((Σ e^n - τ₊ K e^p) / (1 - τ₊), K e^{-1/τ}), p and n logits, K the number of negatives, τ₊ the chance that a
+    negative is of the anchor's class. The floor assumes similarities of at least -1; where it holds negatives get no
+    gradient. τ₊ = 0 is :class:`LogRatio`. One positive a row.
+    """
+
+    counts = True
+
+    def __init__(self, tau_plus: float = 0.1) -> None:
+        super().__init__()
+        if not 0 <= tau_plus < 1:
+            raise ValueError(f"tau_plus must be in [0, 1), got {tau_plus}.")
+        self.tau_plus = tau_plus
+
+    def forward(self, summary: Summary) -> Rows:
+        """Values [B]."""
+        positive, negatives = summary.positives, summary.negatives
+        if self.tau_plus == 0:
+            return softplus(negatives - positive), None
+        count = torch.as_tensor(summary.negative_count, dtype=positive.dtype, device=positive.device).log()
+        corrected = log_difference(negatives, positive + count + math.log(self.tau_plus)) - math.log1p(-self.tau_plus)
+        return softplus(torch.maximum(corrected, count - 1 / summary.temperature) - positive), None
+
+
 KERNELS: dict[str, Callable[..., Kernel]] = {
     "all": LogRatio,
+    "debiased": Debiased,
     "negatives": lambda **arguments: LogRatio("negatives", **arguments),
 }
 
