@@ -65,7 +65,7 @@ class AliasTable:
         last = heavy.numel() - 1
         self.keep = torch.ones_like(scaled)
         self.alias = torch.arange(scaled.numel(), device=scaled.device)
-        before = lacking - (1 - scaled[light])
+        before = torch.cat([lacking.new_zeros(1), lacking[:-1]])[: light.numel()]
         self.keep[light] = scaled[light]
         self.alias[light] = heavy[torch.searchsorted(over, before, right=True).clamp_(max=last)]
         crossing = torch.searchsorted(lacking, over)  # the light entry that empties each heavy one

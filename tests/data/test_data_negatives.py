@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gcl.data import TrainInteractions
@@ -60,7 +60,8 @@ def test_a_user_with_every_item_is_an_error():
         RankMap(TrainInteractions(user, item, 2, 3))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=300)
+@example([100.0, 100.0, 100.0, 1.5, 1.5, 1.5])
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=40).filter(lambda w: sum(w) > 1e-3))
 def test_alias_table_holds_the_distribution_exactly(weights):
     weights = torch.tensor(weights, dtype=torch.float64)
