@@ -83,7 +83,8 @@ def test_training_lightgcn_loads_no_torch_geometric(tmp_path):
     code = f"""
 import sys, gcl
 from gcl.testing import tiny_dataset
-gcl.fit("LightGCN", tiny_dataset(), dim=4, train={{"epochs": 1}}, out={str(tmp_path / "run")!r})
+few = {{"epochs": 1, "metric": "ndcg@5"}}
+gcl.fit("LightGCN", tiny_dataset(), dim=4, train=few, evaluate={{"k": [5]}}, out={str(tmp_path / "run")!r})
 print(*sys.modules)
 """
     assert {m.split(".")[0] for m in run(code).split()} & {"torch_geometric", "recbole", "matplotlib"} == set()

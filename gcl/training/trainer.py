@@ -52,7 +52,7 @@ class Trainer:
     ) -> None:
         self.job, self.settings, self.run, self.fabric = job, job.settings, run, fabric
         self.ambient, self.signals, self.reporter = ambient, signals, reporter
-        self.metric = chosen_metric(self.settings.metric, job.evaluate)
+        self.metric = chosen_metric(self.settings.metric, job.evaluate, data.num_items)
         self.told = job.told(model, data)
         self.arguments = copy.deepcopy(model.arguments) if self.settings.refit else {}
         if self.settings.refit and not len(data.valid):

@@ -227,6 +227,20 @@ def test_the_metric_must_be_evaluated(tmp_path):
         go(tmp_path, metric="gini@5")
 
 
+@pytest.mark.parametrize(
+    ("evaluate", "message"),
+    [
+        ({"k": [5, 20]}, "k must hold whole numbers from 1 to 18, the size of the catalogue, got"),
+        ({"k": [5], "exclude": "sen"}, "exclude must be one of a few names, got 'sen'. Did you mean 'seen'"),
+        ({"k": [5], "candidates": "uni"}, "candidates must be 'full' or 'uniN'"),
+    ],
+)
+def test_an_evaluation_that_cannot_be_is_refused_before_training(tmp_path, data, evaluate, message):
+    with pytest.raises(InputError, match=message):
+        train(MF(data), data, TrainSettings(metric="ndcg@5"), evaluate, run=RunDirectory(tmp_path), device="cpu")
+    assert not lines(tmp_path)
+
+
 def test_the_metric_of_sampled_candidates(tmp_path, data):
     with initialising(0):
         model = MF(data)
