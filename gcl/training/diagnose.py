@@ -13,8 +13,8 @@ from gcl.evaluation.top_k import scoring
 from gcl.recommenders import Recommender
 from gcl.training.seeds import derive
 
-PAIRS, ROWS = 4096, 65536
-"""Train pairs whose two sides are compared, and rows of which the rank is taken, at most."""
+PAIRS, ROWS, SPREAD = 4096, 65536, 1024
+"""At most so many train pairs are compared, rows ranked, rows compared with each other."""
 
 
 def diagnose(model: Recommender, data: Dataset, seed: int) -> dict[str, float]:
@@ -45,8 +45,8 @@ def diagnose(model: Recommender, data: Dataset, seed: int) -> dict[str, float]:
     overlap = diagnostics.score_overlap(positive, negative)
     found = {
         "alignment": diagnostics.alignment(user, item),
-        "uniformity/user": diagnostics.uniformity(vectors, generator=generator),
-        "uniformity/item": diagnostics.uniformity(items, generator=generator),
+        "uniformity/user": diagnostics.uniformity(vectors, rows=SPREAD, generator=generator),
+        "uniformity/item": diagnostics.uniformity(items, rows=SPREAD, generator=generator),
         "effective_rank/user": diagnostics.effective_rank(vectors),
         "effective_rank/item": diagnostics.effective_rank(sampled),
         "popularity_correlation": diagnostics.popularity_correlation(items, degree),
