@@ -21,7 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.systems.machine import commit, describe, quiet
+from benchmarks.systems.machine import commit, describe, installed, quiet
 from benchmarks.systems.rounds import ONE_THREAD, ROOT, Worker, interleave
 
 RESULTS = Path(__file__).parent / "results"
@@ -77,10 +77,22 @@ def row(run: str, contrast: str, worker: Worker, batches: int, whole: bool) -> d
     }
 
 
-def measured(run: str, checkouts: dict[str, str], rounds: int, steps: int) -> list[dict[str, Any]]:
+def absent(checkouts: dict[str, str]) -> dict[str, str]:
+    """Systems and data sets that cannot be measured here, and why."""
+    why = {name: f"--{name} names no checkout" for name in ("selfrec", "sslrec") if name not in checkouts}
+    if not installed("recbole"):
+        why["recbole"] = "the package is not installed"
+    if not os.environ.get("GCL_DATA"):
+        why["gowalla"] = "GCL_DATA names no data folder"
+    return why
+
+
+def measured(
+    run: str, checkouts: dict[str, str], missing: dict[str, str], rounds: int, steps: int
+) -> list[dict[str, Any]]:
     """All systems of one run beside each other."""
     dataset, model = run.split("/")
-    entries = [e for e in RUNS[run] if e[0] in ("gcl", "recbole") or checkouts.get(e[0])]
+    entries = [entry for entry in RUNS[run] if entry[0] not in missing]
     with tempfile.TemporaryDirectory() as folder:
         total = written(dataset, Path(folder), sorted({e[0] for e in entries} - {"gcl"}))
         batches, whole = math.ceil(total / SETTINGS["batch_size"]), dataset == "ml-100k"
@@ -133,21 +145,25 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=4, help="measured steps a round on gowalla")
     parser.add_argument("--quick", action="store_true", help="two rounds, nothing is stored")
     options = parser.parse_args()
-    checkouts = {"selfrec": options.selfrec, "sslrec": options.sslrec}
-    for name, path in checkouts.items():
-        if not path:
-            print(f"{NAMES[name]} is skipped: --{name} names no checkout", flush=True)
+    wanted = options.only.split(",") if options.only else list(RUNS)
+    if set(wanted) - set(RUNS):
+        parser.error(f"--only knows {', '.join(RUNS)}")
+    checkouts = {name: str(Path(path).resolve()) for name in ("selfrec", "sslrec") if (path := getattr(options, name))}
+    missing = absent(checkouts)
+    for name, reason in missing.items():
+        print(f"{NAMES.get(name, name)} is skipped: {reason}", flush=True)
     if not options.quick:
         quiet()
     machine, rows = describe(), []
-    for run in options.only.split(",") if options.only else RUNS:
-        rows += measured(run, checkouts, 2 if options.quick else options.rounds, options.steps)
+    for run in (run for run in wanted if run.split("/")[0] not in missing):
+        rows += measured(run, checkouts, missing, 2 if options.quick else options.rounds, options.steps)
         print(table([r for r in rows if r["run"] == run]), flush=True)
-    if options.quick or options.only:
+    if options.quick or options.only or missing:
+        print("nothing is stored: only a full run with every system is")
         return
     RESULTS.mkdir(exist_ok=True)
     settings = {**SETTINGS, "rounds": options.rounds, "steps": options.steps}
-    commits = {NAMES[name]: commit(path) for name, path in checkouts.items() if path}
+    commits = {NAMES[name]: commit(path) for name, path in checkouts.items()}
     stored = {"machine": machine, "settings": settings, "commits": commits, "rows": rows, "ratios": ratios(rows)}
     (RESULTS / "steps.json").write_text(json.dumps(stored, indent=1) + "\n")
     (RESULTS / "steps.md").write_text(table(rows) + "\n")
