@@ -2,10 +2,14 @@
 
 from gcl.data.atomic import from_atomic
 from gcl.data.batch import Batch, Pairs, Query, Sampling, Sequences, Users
+from gcl.data.check import check
+from gcl.data.convert import convert
 from gcl.data.dataset import Dataset, Modality
 from gcl.data.delimited import from_csv
+from gcl.data.fetch import fetch
 from gcl.data.interactions import CSR, Interactions, TrainInteractions
 from gcl.data.lists import from_lists
+from gcl.data.load import load
 from gcl.data.loader import Loader, loader
 from gcl.data.memory import from_arrays, from_dataframe, from_scipy
 from gcl.data.mmrec import from_mmrec
@@ -17,6 +21,7 @@ from gcl.data.splits import by_time, given, leave_one_out, ratio
 
 __all__ = [
     "CSR", "Batch", "Dataset", "Interactions", "Loader", "Modality", "Pairs", "Plan", "Query", "Sampling", "Sequences",
-    "Split", "TrainInteractions", "Users", "by_time", "from_arrays", "from_atomic", "from_csv", "from_dataframe",
-    "from_lists", "from_mmrec", "from_scipy", "given", "leave_one_out", "loader", "query", "ratio", "share",
+    "Split", "TrainInteractions", "Users", "by_time", "check", "convert", "fetch", "from_arrays", "from_atomic",
+    "from_csv", "from_dataframe", "from_lists", "from_mmrec", "from_scipy", "given", "leave_one_out", "load", "loader",
+    "query", "ratio", "share",
 ]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gcl.data.atomic import atomic_files, read_inter
+from gcl.data.atomic import Named, atomic_files, read_inter
 from gcl.data.dataset import Dataset
 from gcl.data.plan import Plan, prepare
 from gcl.data.table import Source
@@ -33,9 +33,9 @@ def from_mmrec(path: Path | str, *, plan: Plan = Plan(), name: str | None = None
     return prepare(read_mmrec(files["interactions"], features), plan, name or stem)
 
 
-def read_mmrec(inter: Path, features: dict[str, Path], separator: str = "\t") -> Source:
+def read_mmrec(inter: Path, features: dict[str, Path], named: Named | None = None, separator: str = "\t") -> Source:
     """The raw rows and features of :func:`from_mmrec`; ``features``: modality -> file."""
-    rows = read_inter(inter, dict.fromkeys(("user", "item", "time", "value")), LABEL, separator)
+    rows = read_inter(inter, named or {}, LABEL, separator)
     if not features:
         return Source(rows, str(inter))
     found = {name: _features(file) for name, file in features.items()}
