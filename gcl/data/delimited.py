@@ -53,7 +53,8 @@ def _read(path: Path, named: dict[str, str | None], separator: str | None) -> "p
     lines = head(path)
     mark = _separator(path, lines, separator)
     quote = '"' if mark in (",", ";") else None
-    first = [field.strip() for field in next(csv.reader(lines[:1], delimiter=mark))] if quote else lines[0].split(mark)
+    fields = next(csv.reader(lines[:1], delimiter=mark, skipinitialspace=True)) if quote else lines[0].split(mark)
+    first = [field.strip() for field in fields]
     numbered = [str(number + 1) for number in range(len(first))]
     wanted = [column for column in named.values() if column is not None]
     header = not all(_is_number(field) for field in first) and (

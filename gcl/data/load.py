@@ -88,7 +88,8 @@ def load(
         found = _from_card(cards.find(str(dataset)), named, separator, format, plan)
     for column in show:
         if column not in found.item_columns and column != "title":
-            raise InputError(f"show: items have no column {column!r}. {nearest(column, [*found.item_columns])}")
+            hint = nearest(column, found.item_columns) if found.item_columns else "There are no columns of items."
+            raise InputError(f"show: items have no column {column!r}. {hint}")
     return found
 
 

@@ -57,10 +57,13 @@ def find(present: Sequence[str], role: str) -> str | None:
 
 
 def separator_of(lines: Sequence[str]) -> str | None:
-    """What stands equally often in every line: tab, ``::``, ``;``, ``,``, ``|``, blank, the first that does."""
+    """What stands equally often in every line: tab, ``::``, ``;``, ``,``, ``|``, blank, the first that does.
+
+    Where none does: what stands in the first line and in the most lines. None where the first line has none.
+    """
     for mark in SEPARATORS:
         counts = {line.count(mark) for line in lines}
         if len(counts) == 1 and counts != {0}:
             return mark
-    present = [mark for mark in SEPARATORS if lines and all(mark in line for line in lines)]
-    return present[0] if present else None
+    present = [mark for mark in SEPARATORS if mark in lines[0]]
+    return max(present, key=lambda mark: sum(mark in line for line in lines), default=None)
