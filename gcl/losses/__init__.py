@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from gcl.losses.adaptive import *  # noqa: F403
 from gcl.losses.base import Kind as Kind
 from gcl.losses.base import Objective as Objective
 from gcl.losses.base import Rows as Rows
@@ -9,8 +10,10 @@ from gcl.losses.contrast import Contrast as Contrast
 from gcl.losses.contrast import PairPipeline as PairPipeline
 from gcl.losses.energies import *  # noqa: F403
 from gcl.losses.groups import *  # noqa: F403
+from gcl.losses.heads import *  # noqa: F403
 from gcl.losses.labels import *  # noqa: F403
 from gcl.losses.memory import *  # noqa: F403
+from gcl.losses.mixing import *  # noqa: F403
 from gcl.losses.multiview import *  # noqa: F403
 from gcl.losses.negatives import *  # noqa: F403
 from gcl.losses.ranking import *  # noqa: F403

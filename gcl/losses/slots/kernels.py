@@ -97,9 +97,25 @@ class Debiased(Kernel):
         return softplus(torch.maximum(corrected, count - 1 / summary.temperature) - positive), None
 
 
+class Reweighted(Kernel):
+    """-log P / (1 - P), P the positive's share and 1 / (1 - P) a constant: every row pulls its positive alike.
+
+    The gradient on p is -1, on the negatives their shares, whatever P; the value tends to 1 as P does. Computed without
+    the overflow of 1 / (1 - P). A row without negatives does not count.
+    """
+
+    def forward(self, summary: Summary) -> Rows:
+        """Values [B], and which rows have negatives."""
+        valid = summary.negatives > -math.inf
+        gap = summary.negatives.masked_fill(~valid, 0.0) - summary.positives
+        fixed = gap.detach().clamp_min(-30.0)
+        return softplus(fixed) * (1 + torch.exp(-fixed)) + gap - gap.detach(), valid
+
+
 KERNELS: dict[str, Callable[..., Kernel]] = {
     "all": LogRatio,
     "debiased": Debiased,
+    "reweighted": Reweighted,
     "negatives": lambda **arguments: LogRatio("negatives", **arguments),
 }
 

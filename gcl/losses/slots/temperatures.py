@@ -52,7 +52,45 @@ class Learnable(Temperature):
         return torch.exp(-self.log_scale.clamp_max(math.log(self.ceiling)))
 
 
-TEMPERATURES: dict[str, Callable[..., Temperature]] = {"fixed": Fixed, "learnable": Learnable}
+class Scheduled(Temperature):
+    """A cosine wave from ``high`` to ``low`` and back every ``period`` training calls."""
+
+    calls: Tensor
+
+    def __init__(self, low: float = 0.05, high: float = 0.5, period: int = 1000) -> None:
+        super().__init__()
+        self.low, self.high = positive_temperature(low, "low"), positive_temperature(high, "high")
+        if period < 1:
+            raise ValueError(f"period must be at least 1, got {period}.")
+        self.period = period
+        self.register_buffer("calls", torch.zeros((), dtype=torch.long))
+
+    def forward(self, s: Tensor) -> Tensor:
+        """low + (high - low) (1 + cos(2 pi t / period)) / 2."""
+        wave = torch.cos(2 * math.pi * self.calls.to(s.dtype) / self.period)
+        if self.training:
+            self.calls += 1
+        return self.low + (self.high - self.low) * (1 + wave) / 2
+
+
+class AlignmentAdaptive(Temperature):
+    """τ₀ (1 + α (A - A₀)), A the mean positive similarity of the batch without gradient; never below τ₀ / 100."""
+
+    def __init__(self, value: float = 0.1, alpha: float = 0.5, base: float = 0.0) -> None:
+        super().__init__()
+        self.value, self.alpha, self.base = positive_temperature(value), alpha, base
+
+    def forward(self, s: Tensor) -> Tensor:
+        """A scalar."""
+        return (self.value * (1 + self.alpha * (s.detach().mean() - self.base))).clamp_min(self.value / 100)
+
+
+TEMPERATURES: dict[str, Callable[..., Temperature]] = {
+    "fixed": Fixed,
+    "learnable": Learnable,
+    "scheduled": Scheduled,
+    "alignment": AlignmentAdaptive,
+}
 
 TemperatureLike = float | str | Temperature | dict[str, Any]
 
