@@ -42,6 +42,7 @@ def compare(
     output.table(
         ("run", "metric", "base", "run's", "difference", "95 % interval", "p", "p (t)", "p (Holm)"),
         ([f"{row['model']} {row['run']}", row["metric"], *_figures(row)] for row in rows),
+        fold=0,
     )
     output.line(f"p: sign-flip permutation; p (t): paired t-test; p (Holm): p corrected for {len(rows)} comparisons")
     protocol = found[0].protocol.to_dict()

@@ -15,6 +15,9 @@ from gcl.errors import InputError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line; all else goes to stderr.")]
 
+WIDTH = 120
+"""Columns of what is printed to a file or a pipe."""
+
 
 class Output:
     """Where a command writes; ``json``: stdout is left to :meth:`emit`."""
@@ -24,19 +27,25 @@ class Output:
 
         self.json = json
         self.console = Console(stderr=json, highlight=False, soft_wrap=True)
+        if not self.console.is_terminal:
+            self.console = Console(stderr=json, highlight=False, soft_wrap=True, width=WIDTH)
 
     def line(self, text: str = "") -> None:
         """One line, as it is."""
         self.console.print(text, markup=False, highlight=False)
 
-    def table(self, columns: Iterable[str], rows: Iterable[Iterable[str]], numbers: bool = False) -> None:
-        """A table; ``numbers``: all columns but the first stand on the right."""
+    def table(
+        self, columns: Iterable[str], rows: Iterable[Iterable[str]], numbers: bool = False, fold: int = -1
+    ) -> None:
+        """A table whose column ``fold`` may break lines; ``numbers``: all columns but the first stand on the right."""
         from rich.table import Table
         from rich.text import Text
 
+        names = list(columns)
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for at, column in enumerate(columns):
-            table.add_column(column, justify="right" if numbers and at else "left", overflow="fold")
+        for at, name in enumerate(names):
+            free = at == fold % len(names)
+            table.add_column(name, justify="right" if numbers and at else "left", no_wrap=not free, overflow="fold")
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
         self.console.print(table, soft_wrap=False)

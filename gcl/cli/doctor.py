@@ -43,6 +43,8 @@ def _shown(value: Any) -> str:
         return "not found"
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
+    if isinstance(value, dict):
+        return ", ".join(name for name, found in value.items() if found) or "none found"
     return str(value)
 
 
@@ -82,7 +84,15 @@ def _recbole() -> dict[str, Any]:
 
 
 def _data() -> dict[str, Any]:
-    raise NotImplementedError
+    from gcl.data import cards
+    from gcl.data.locate import cache, present
+
+    found = {name: present(cards.find(name)) for name in cards.names()}
+    return {
+        "GCL_DATA": os.environ.get("GCL_DATA"),
+        "cache": str(cache("")),
+        "cards": {name: None if folder is None else str(folder) for name, folder in found.items()},
+    }
 
 
 def _configs() -> list[str]:

@@ -13,12 +13,12 @@ NAMES = {"recall": "Recall", "ndcg": "NDCG", "hit_rate": "HitRate", "mrr": "MRR"
 
 
 def metrics(out: Output, figures: Mapping[str, Mapping[str, float]]) -> None:
-    """A row a part, a column for each of Recall, NDCG, HitRate and MRR at every cut-off."""
-    first = next(iter(figures.values()))
-    ends = list(dict.fromkeys(name.partition("@")[2] for name in first if name.startswith("ndcg@")))
-    columns = [(f"{name}@{end}", f"{title}@{end}") for end in ends for name, title in NAMES.items()]
-    rows = [[part, *(f"{values[key]:.4f}" for key, _ in columns)] for part, values in figures.items() if values]
-    out.table(["", *(title for _, title in columns)], rows, numbers=True)
+    """A row a part and cut-off, a column for each of Recall, NDCG, HitRate and MRR."""
+    rows = []
+    for part, values in figures.items():
+        for end in (name.partition("@")[2] for name in values if name.startswith("ndcg@")):
+            rows.append([f"{part} @{end}", *(f"{values[f'{name}@{end}']:.4f}" for name in NAMES)])
+    out.table(["", *NAMES.values()], rows, numbers=True)
 
 
 def groups(out: Output, found: "Sequence[Group]") -> None:
@@ -31,20 +31,25 @@ def groups(out: Output, found: "Sequence[Group]") -> None:
 
 
 def configuration(out: Output, config: "Resolved") -> None:
-    """Every value of a configuration and where it came from."""
+    """Every value of a configuration and where it came from; values that are null by default on one line."""
     out.line(f"{config.name} on {config.dataset}")
-    rows = [[path, text(value), config.origins[path]] for path, value in config.leaves().items()]
+    leaves = config.leaves()
+    unset = [path for path, value in leaves.items() if value is None and config.origins[path] == "default"]
+    rows = [[path, text(value), config.origins[path]] for path, value in leaves.items() if path not in unset]
     out.table(("setting", "value", "from"), rows)
+    if unset:
+        out.line(f"not set: {', '.join(unset)}")
     out.line()
 
 
 def finished(out: Output, result: Mapping[str, Any]) -> None:
     """The figures of a run on test, what it took, and where it lies."""
-    out.line(f"{result['model']} on {result['dataset']}, seed {result['seed']}: epoch {result['best_epoch']} chosen")
+    chosen = f"epoch {result['best_epoch']} of {result['epochs']} chosen" if result["epochs"] else "in closed form"
+    out.line(f"{result['model']} on {result['dataset']}, seed {result['seed']}: {chosen}")
     figures = {part: values for part, values in result["metrics"].items() if values}
     if figures:
         metrics(out, figures)
-    out.line(f"{result['seconds']:.1f} s, {result['epochs']} epochs, peak memory {result['peak_mb']:.0f} MB")
+    out.line(f"{result['seconds']:.1f} s, peak memory {result['peak_mb']:.0f} MB")
     out.line(f"run: {result['run']}")
 
 
