@@ -68,7 +68,7 @@ def card(server, tmp_path, monkeypatch):
             "expected": {"users": 500, "items": 503, "interactions": 2000, "train": 1500, "test": 500},
             "license": "none", "citation": "nobody", "source": "here", "by_hand": "write them yourself.",
         }  # fmt: skip
-        (tmp_path / "datasets/mine.yaml").write_text(yaml.safe_dump(made))
+        (tmp_path / "datasets/mine.yaml").write_text(yaml.safe_dump(made, sort_keys=False))
         cards._read.cache_clear()
         return tmp_path / "mine"
 
