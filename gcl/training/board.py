@@ -36,8 +36,8 @@ class Board:
                 vectors = model.items()
         except (InputError, NotImplementedError):
             return
-        degree = data.train.by_item.counts
-        chosen = torch.sort(degree, descending=True, stable=True).indices[:POINTS].cpu()
+        degree = data.train.by_item.counts.cpu()
+        chosen = torch.sort(degree, descending=True, stable=True).indices[:POINTS]
         columns = {n: c for n, c in data.item_columns.items() if getattr(c, "dtype", None) is not None and c.ndim == 1}
         header = ["id", "train rows", *columns]
         rows = [

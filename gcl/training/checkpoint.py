@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
-from safetensors import SafetensorError
 from torch import Tensor
 
 from gcl.errors import InputError
@@ -49,8 +48,8 @@ def point(folder: Path, record: Record) -> None:
 
 def prune(folder: Path, keep: Collection[str]) -> None:
     """Remove what earlier checkpoints, and writes that were cut off, left behind."""
-    for path in folder.iterdir():
-        if path.name != INDEX and path.name not in keep:
+    for path in (*folder.glob("*.safetensors"), *folder.glob(".*.tmp")):
+        if path.name not in keep:
             path.unlink(missing_ok=True)
 
 
@@ -93,10 +92,7 @@ def load(folder: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             f"{path} was truncated or changed after it was written: its SHA-256 is not the one in {INDEX}; "
             "put the original back, or train anew."
         )
-    try:
-        return safetensors.torch.load_file(path), record["facts"]
-    except SafetensorError as error:
-        raise InputError(f"{path} cannot be read: {error}; put the original back, or train anew.") from error
+    return safetensors.torch.load_file(path), record["facts"]
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -20,4 +20,4 @@ class TrainSettings(BaseModel):
     eval_every: int = Field(1, ge=1, description="epochs from one evaluation to the next")
     metric: str = Field("ndcg@20", description="the metric on valid that chooses the epoch")
     refit: bool = Field(False, description="train again from scratch on train and valid for the chosen epochs")
-    checkpoint_seconds: float = Field(60.0, ge=0, description="at most so much work is lost; 0 saves after every step")
+    checkpoint_seconds: float = Field(30.0, ge=0, description="at most so much work is lost; 0 saves after every step")

@@ -134,4 +134,6 @@ def _decode(column: Mapping[str, Any]) -> np.ndarray:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else str(value)

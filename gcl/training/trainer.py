@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("gcl.training")
 T = TypeVar("T")
+Taken = tuple[dict[str, Tensor], dict[str, Any]]
+"""Tensors and position of a stage, as they were saved."""
 
 
 class Trainer:
@@ -70,9 +72,13 @@ class Trainer:
         """Everything that is still to do; returns the result."""
         if not len(self.data.valid):
             log.warning("%r has no valid part: every epoch is trained and the last one is kept", self.data.name)
+        taken = self._take_up() if resume and self.run.resumable else None
+        if resume and taken is None:
+            log.warning("%s holds no checkpoint yet: training starts anew", self.run.path)
+            self.run.rewind(0)
         try:
             if self.model.phases():
-                self._train_phases(resume)
+                self._train_phases(taken)
             else:
                 self._fit_closed()
             return self._finish()
@@ -80,11 +86,7 @@ class Trainer:
             if self.board is not None:
                 self.board.close()
 
-    def _train_phases(self, resume: bool) -> None:
-        taken = self._take_up() if resume and self.run.resumable else None
-        if resume and taken is None:
-            log.warning("%s holds no checkpoint yet: training starts anew", self.run.path)
-            self.run.rewind(0)
+    def _train_phases(self, taken: Taken | None) -> None:
         if self.ledger.stage == "search":
             self._run_stage(self.settings.epochs, taken)
             taken = None
@@ -154,7 +156,7 @@ class Trainer:
 
     # --- a stage ----------------------------------------------------------------------------------------------------
 
-    def _run_stage(self, epochs: int, taken: tuple[dict[str, Tensor], dict[str, Any]] | None) -> None:
+    def _run_stage(self, epochs: int, taken: Taken | None) -> None:
         """All epochs of a stage that are still to do."""
         stage = Stage(self.model, self.data, self.settings, self.job.seed, self.fabric, self.ambient)
         if taken is not None:
@@ -237,7 +239,7 @@ class Trainer:
         self.committed = {self.ledger.best["file"]} if self.ledger.best else set()
         self.saved = time.monotonic()
 
-    def _take_up(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def _take_up(self) -> Taken:
         """Put the run's files back to where ``last/`` was saved; returns the tensors and position of the stage."""
         tensors, facts = checkpoint.load(self.run.last)
         check_same(facts["settings"], self.told)

@@ -93,9 +93,9 @@ def test_changed_data(tmp_path):
     data = tiny_dataset()
     stored.write(tmp_path, data, modalities=False)
     arrays = dict(np.load(tmp_path / "interactions.npz"))
-    arrays["test/item"] = arrays["test/item"][::-1].copy()
+    arrays |= {name: arrays[name][1:] for name in arrays if name.startswith("test/")}
     np.savez(tmp_path / "interactions.npz", **arrays)
-    with pytest.raises(InputError, match=r"interactions.npz was changed after it was written|cannot be read"):
+    with pytest.raises(InputError, match=r"interactions.npz was changed after it was written: the split has hash"):
         stored.read(tmp_path)
     (tmp_path / "interactions.npz").write_bytes(b"PK")
     with pytest.raises(InputError, match=r"The data stored in .* cannot be read .*put the original files back"):

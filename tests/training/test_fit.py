@@ -110,7 +110,7 @@ def test_models_resume_bit_for_bit(tmp_path, data, monkeypatch, model):
     whole = fit(model, data, **FAST, out=tmp_path / "whole", progress=False)
     path = cut(tmp_path, data, monkeypatch, model)
     told = (path / "config.yaml").read_text()
-    (path / "config.yaml").write_text(told.replace("checkpoint_seconds: 0.0", "checkpoint_seconds: 60.0"))
+    (path / "config.yaml").write_text(told.replace("checkpoint_seconds: 0.0", "checkpoint_seconds: 30.0"))
     again = resume(path, progress=False)
     assert again.result["metrics"] == whole.result["metrics"]
     same(whole.path, path)

@@ -78,8 +78,15 @@ def operations(monkeypatch):
     return counter
 
 
-@pytest.mark.parametrize(("refit", "stride"), [(False, 1), (True, 4)], ids=["search", "refit"])
-def test_killed_at_every_operation_on_files(tmp_path, quick, operations, refit, stride):
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("refit", "stride"),
+    [(False, 3), (True, 5), pytest.param(False, 1, marks=SLOW), pytest.param(True, 1, marks=SLOW)],
+    ids=["search", "refit", "search at every", "refit at every"],
+)
+def test_killed_at_operations_on_files(tmp_path, quick, operations, refit, stride):
     settings = {"checkpoint_seconds": 0, "batch_size": 128, "epochs": 2, "refit": refit}
     go(tmp_path / "whole", **settings)
     total = operations.count

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from small import EVALUATE, MF, Counting, Turns, go
+from small import EVALUATE, MF, Counting, Turns, go, same
 
 from gcl.data import Split, loader
 from gcl.errors import InputError
@@ -298,6 +298,20 @@ def test_closed_form_refit(tmp_path, data):
     go(tmp_path, Counting, refit=True)
     counts = data.refit().train.by_item.counts.float()
     assert torch.equal(checkpoint.load(tmp_path / "best")[0]["degree"], counts)
+
+
+def test_closed_form_begins_anew_when_it_was_cut(tmp_path, monkeypatch):
+    go(tmp_path / "whole", Counting)
+
+    def cut(self):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer.Trainer, "_finish", cut)
+        with pytest.raises(KeyboardInterrupt):
+            go(tmp_path / "cut", Counting)
+    go(tmp_path / "cut", Counting, resume=True)
+    same(tmp_path / "whole", tmp_path / "cut")
 
 
 # --- what is not finite ---------------------------------------------------------------------------------------------
