@@ -212,7 +212,6 @@ def test_signals_save_and_exit(processes, whole, tmp_path, number, code):
     process = processes(tmp_path, False, settings)
     while not (tmp_path / "metrics.jsonl").exists():
         time.sleep(0.001)
-    time.sleep(whole[1] / 3)
     os.kill(process.pid, number)
     process.join()
     assert process.exitcode == code
