@@ -20,8 +20,8 @@ def align(frame: "pl.DataFrame", ids: np.ndarray, kind: str) -> dict[str, np.nda
     import polars as pl
 
     known = frame.with_columns(pl.col("id").cast(pl.String)).unique("id", keep="first", maintain_order=True)
-    wanted = pl.DataFrame({"id": pl.Series(ids.tolist(), dtype=pl.String)})
-    joined = wanted.join(known.with_columns(pl.lit(True).alias("")), on="id", how="left", maintain_order="left")
+    wanted = pl.DataFrame({"id": pl.Series(ids.tolist(), dtype=pl.String)}).with_row_index("#")
+    joined = wanted.join(known.with_columns(pl.lit(True).alias("")), on="id", how="left").sort("#")
     found = int(joined[""].fill_null(False).sum())
     if found < len(wanted) or found < len(known):
         log.info(

@@ -41,7 +41,7 @@ class Handler(BaseHTTPRequestHandler):
 def server():
     Handler.ranges, Handler.stop, Handler.asked = True, None, []
     made = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=made.serve_forever, daemon=True)
+    thread = threading.Thread(target=made.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{made.server_port}"
     made.shutdown()
