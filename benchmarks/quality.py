@@ -13,9 +13,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
-from gcl.training import fit, load_run, resume
+from gcl.config import resolve
+from gcl.training import fit_resolved, load_run, resume
 
 RESULTS = Path(__file__).parent / "results"
 CONFIGS = Path(__file__).parent.parent / "configs"
@@ -28,15 +30,9 @@ def run(grid: Mapping[str, Any], model: str, settings: Mapping[str, Any], seed: 
         return dict(load_run(folder).result)
     if (folder / "last").exists():
         return dict(resume(folder, progress=False).result)
-    sections: dict[str, dict[str, Any]] = {"model": {}, "train": {}, "evaluate": {}, "data": {}}
-    for key, value in settings.items():
-        section, _, name = key.partition(".")
-        inside = section in sections and bool(name)
-        sections[section if inside else "model"][name if inside else key] = value
-    done = fit(
-        model, grid["dataset"], data=sections["data"], train=sections["train"], evaluate=sections["evaluate"],
-        plain=True, seed=seed, device="cpu", out=folder, progress=False, **sections["model"],
-    )  # fmt: skip
+    words = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+    resolved = resolve(model, grid["dataset"], words, plain=True)
+    done = fit_resolved(resolved, grid["dataset"], seed=seed, device="cpu", out=folder, progress=False)
     return dict(done.result)
 
 
@@ -118,8 +114,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("grid", type=Path)
     parser.add_argument("--runs", type=Path, default=Path("runs/quality"))
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--models", default="", help="comma-separated; default all of the grid")
     options = parser.parse_args()
+    torch.set_num_threads(options.threads)
     grid = yaml.safe_load(options.grid.read_text())
     stored = RESULTS / f"quality-{grid['dataset']}.json"
     for model in options.models.split(",") if options.models else list(grid["models"]):
