@@ -68,6 +68,10 @@ class Resolved:
         wanted = ("name", "dataset", *SECTIONS, "origins")
         if not isinstance(tree, Mapping) or set(tree) != set(wanted):
             raise InputError(f"{where} must have the keys {', '.join(wanted)}: it was not written by gcl, or changed.")
+        for section in (*SECTIONS, "origins"):
+            if not isinstance(tree[section], Mapping):
+                raise InputError(f"{where}: {section} must be a mapping, got {tree[section]!r}.")
+        check_train(tree["train"], where)
         found = cls(**tree)
         return cls(**{**tree, "origins": {p: found.origins.get(p, "default") for p in found.leaves()}})
 
@@ -109,6 +113,13 @@ def resolve(
     return resolved
 
 
+def check_train(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The train section, checked, its defaults filled in."""
+    from gcl.training.settings import TrainSettings
+
+    return settings(TrainSettings, values, where).model_dump(mode="json")
+
+
 def tuned_file(model: str, dataset: str) -> Path | None:
     """``configs/<model in lower case>/<dataset>.yaml``, where there is one."""
     from gcl.data import share
@@ -123,12 +134,11 @@ def _known(model: str, dataset: "str | Path | Dataset") -> dict[str, dict[str, A
     """Section -> argument -> default."""
     from gcl.data import Dataset, load
     from gcl.evaluation import evaluate
-    from gcl.training.settings import TrainSettings
 
     cls = build.model_class(model)
     loads = {} if isinstance(dataset, Dataset) else _defaults(load)
     loads.pop("dataset", None)
-    train = TrainSettings.model_validate({}).model_dump(mode="json")
+    train = check_train({}, "train")
     if build.family(model) == "sequential":
         train["metric"] = "ndcg@10"
     evaluates = _defaults(evaluate)
@@ -222,7 +232,6 @@ class _Draft:
         """All sections, checked, as YAML has them."""
         from gcl.data import load
         from gcl.evaluation import evaluate
-        from gcl.training.settings import TrainSettings
 
         missing = [n for n in self.known["model"] if n not in self.values["model"]]
         if missing:
@@ -230,7 +239,7 @@ class _Draft:
         checked = {
             "model": build.check_arguments(self.model, self.values["model"]),
             "data": check(load, self.values["data"], "data", only=list(self.known["data"])),
-            "train": settings(TrainSettings, self.values["train"], "train").model_dump(mode="json"),
+            "train": check_train(self.values["train"], "train"),
             "evaluate": check(evaluate, self.values["evaluate"], "evaluate", only=EVALUATE),
         }
         return {section: build.plain(values, section) for section, values in checked.items()}

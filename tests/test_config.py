@@ -194,6 +194,11 @@ def test_missing_file_unknown_section_and_changed_run(shared, tmp_path):
         resolve("SimGCL", "toy", {"trian": {}})
     with pytest.raises(InputError, match=r"^config.yaml must have the keys name, dataset, .*: it was not written"):
         Resolved.from_yaml("name: x")
+    text = resolve("EASE", "toy").to_yaml()
+    with pytest.raises(InputError, match=r"^config.yaml: epochs must be a valid integer, got 'many'\.$"):
+        Resolved.from_yaml(text.replace("epochs: 100", "epochs: many"))
+    with pytest.raises(InputError, match=r"^config.yaml: origins must be a mapping, got 3\.$"):
+        Resolved.from_yaml(text.replace("origins: {}", "origins: 3"))
 
 
 def test_empty_files_and_sections_change_nothing(shared, tmp_path):

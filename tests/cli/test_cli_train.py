@@ -1,6 +1,7 @@
 import json
 import re
 
+import numpy as np
 import pytest
 from calls import QUICK, gcl, good, rows, write_csv
 
@@ -193,3 +194,38 @@ def test_accepted_with_a_logged_count(tmp_path):
     called = good("train", "Popularity", path, *QUICK, "--out", tmp_path / "run")
     assert "5 " in called.err
     assert "duplicate" in called.err
+
+
+def features_folder(folder, values):
+    folder.mkdir()
+    pairs = [(u, i, (u + i) % 3) for u in range(8) for i in range(6) if (u + i) % 2 == 0]
+    lines = ["userID\titemID\tx_label", *("\t".join(map(str, row)) for row in pairs)]
+    (folder / "small.inter").write_text("\n".join(lines) + "\n")
+    np.save(folder / "image_feat.npy", values)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        (np.zeros((2, 3), dtype=np.float32), "image"),
+        (np.full((6, 3), np.nan, dtype=np.float32), "finite"),
+    ],
+)
+def test_bad_features(tmp_path, values, text):
+    called = gcl("train", "Popularity", features_folder(tmp_path / "small", values), "--out", tmp_path / "run")
+    assert called.code == 2, called.out + called.err
+    assert text in called.err
+
+
+def test_cold_users_are_counted_and_named(tmp_path):
+    pairs = rows()
+    train, test = write_csv(tmp_path / "a.csv", pairs[:-5]), write_csv(tmp_path / "b.csv", [*pairs[-5:], ("new", "ï1")])
+    given = (f"data.train={train}", f"data.test={test}")
+    called = good("train", "LightGCN", "parts", *given, "dim=4", *QUICK, "--out", tmp_path / "run", "--json")
+    assert called.json["cold"] == 1
+    assert "1 users and 0 items have no train row" in called.err
+    called = gcl("recommend", tmp_path / "run", "--users", "new")
+    assert called.code == 2
+    assert "user 'new' has no interaction in train" in called.err
+    assert "new" not in good("recommend", tmp_path / "run", "--all", "--json").json
