@@ -1,3 +1,6 @@
+import importlib
+import inspect
+import pkgutil
 import sys
 
 import pytest
@@ -232,3 +235,17 @@ def test_catalogues_have_stable_names():
             yaml.safe_dump(entry)
     assert {e["name"] for e in build.models()} == set(build.MODELS)
     assert all(issubclass(build.objective_class(e["name"]), Objective) for e in build.objectives())
+
+
+def test_the_tables_name_everything_there_is():
+    import gcl.recommenders.general as general
+    import gcl.views
+
+    there = [getattr(gcl.views, name) for name in gcl.views.__all__]
+    concrete = {v.__name__ for v in there if isinstance(v, type) and issubclass(v, View) and not inspect.isabstract(v)}
+    assert concrete - {"View"} == set(build.VIEWS)
+    found = set()
+    for info in pkgutil.iter_modules(general.__path__):
+        module = importlib.import_module(f"{general.__name__}.{info.name}")
+        found |= {n for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, Recommender)}
+    assert found - {"Recommender"} == set(build.MODELS)
