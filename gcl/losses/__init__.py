@@ -13,13 +13,16 @@ from gcl.losses.groups import *  # noqa: F403
 from gcl.losses.heads import *  # noqa: F403
 from gcl.losses.labels import *  # noqa: F403
 from gcl.losses.memory import *  # noqa: F403
+from gcl.losses.metric import *  # noqa: F403
 from gcl.losses.mixing import *  # noqa: F403
 from gcl.losses.multiview import *  # noqa: F403
 from gcl.losses.negatives import *  # noqa: F403
+from gcl.losses.pointwise import *  # noqa: F403
 from gcl.losses.ranking import *  # noqa: F403
 from gcl.losses.sampled import *  # noqa: F403
 from gcl.losses.soft import *  # noqa: F403
 from gcl.losses.softmax import *  # noqa: F403
+from gcl.losses.sorting import *  # noqa: F403
 
 
 def catalogue(aliases: bool = False) -> dict[str, type[Objective]]:

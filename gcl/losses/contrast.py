@@ -65,8 +65,8 @@ class PairPipeline(Objective):
         count = z1.shape[0]
         score = self.similarity.pair(z1, z2[:count])
         tau = self.temperature(score)
-        first, second = self._negatives(z1, z2, ids, score, 1 / tau)
         logit = self.margin(score, torch.linalg.vector_norm(z1, dim=1)) / tau
+        first, second = self._negatives(z1, z2, ids, score, logit, 1 / tau)
         values, valid = self._kernel(score, logit, tau, first, ids, z2.shape[0])
         if not back:
             return values, valid
@@ -102,9 +102,9 @@ class PairPipeline(Objective):
         return values if weight is None else weight * values, valid
 
     def _negatives(
-        self, z1: Tensor, z2: Tensor, ids: Tensor | None, score: Tensor, inverse: Tensor
+        self, z1: Tensor, z2: Tensor, ids: Tensor | None, score: Tensor, logit: Tensor, inverse: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Log-sum-exp over the negatives of z1's rows, and of z2's first rows (an empty tensor if not needed)."""
+        """What the negatives of z1's rows come to, and those of z2's first rows (an empty tensor if not needed)."""
         s, count, back = self.similarity, z1.shape[0], self.forward_weight < 1
         left, right = s.left(z1), s.right(z2)
         own = None if ids is None else ids[:count]
@@ -114,7 +114,8 @@ class PairPipeline(Objective):
             sources.append((left, s.right(z1), own))
             mirrored.append((s.left(z2[:count]), right, ids))
         there, home = list[Tensor](), list[Tensor]()
-        if self.weighting.entrywise:
+        reduce = self.kernel.reduce if self.kernel.entrywise else None
+        if self.weighting.entrywise or reduce is not None:
             sources, mirrored = [_joined(sources)], [_joined(mirrored)]
         elif s.linear and inverse.dim() == 0 and self.negatives != "within":
             row, column = log_partition(left * inverse, right, row_ids=own, column_ids=ids, columns=back)
@@ -125,7 +126,7 @@ class PairPipeline(Objective):
         def partition(x: Tensor, y: Tensor, columns: Tensor | None) -> Tensor:
             rows = torch.arange(count, device=x.device) if own is None and columns is not None else own
             return negative_partition(
-                x, y, inverse, rows, columns, positive=score,
+                x, y, inverse, rows, columns, positive=score, goal=logit, reduce=reduce,
                 transform=None if s.linear else s.transform,
                 reweigh=self.weighting.negatives if self.weighting.entrywise else None,
             )  # fmt: skip

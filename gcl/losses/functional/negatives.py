@@ -12,6 +12,7 @@ from gcl.losses.functional.streaming import by_rows
 
 Transform = Callable[[Tensor], Tensor]
 Reweigh = Callable[[Tensor, Tensor, Tensor], Tensor]
+Reduce = Callable[[Tensor, Tensor], Tensor]
 
 
 def negative_partition(
@@ -24,6 +25,8 @@ def negative_partition(
     transform: Transform | None = None,
     reweigh: Reweigh | None = None,
     positive: Tensor | None = None,
+    reduce: Reduce | None = None,
+    goal: Tensor | None = None,
     bias: Tensor | None = None,
     stream: bool | None = None,
 ) -> Tensor:
@@ -38,11 +41,13 @@ def negative_partition(
         transform: elementwise; None: similarities are the inner products.
         reweigh: (logits, similarities, positive) -> logits with log-weights added, row by row.
         positive: similarity of every row's own positive [B], for ``reweigh``.
+        reduce: (logits [R, n], goal [R]) -> [R] in place of log-sum-exp; hidden entries are -inf.
+        goal: logit of every row's own positive [B], for ``reduce``.
         bias: b [n].
         stream: force or forbid streaming; None: chosen by size.
     """
     count = left.shape[0]
-    if transform is None and reweigh is None:
+    if transform is None and reweigh is None and reduce is None:
         scaled = left * (inverse if inverse.dim() == 0 else inverse[:, None])
         return log_partition(scaled, right, bias=bias, row_ids=row_ids, column_ids=column_ids, stream=stream)[0]
     if row_ids is None or column_ids is None:
@@ -50,15 +55,19 @@ def negative_partition(
         column_ids = torch.arange(right.shape[0], device=left.device)
     shift = right.new_zeros(right.shape[0]) if bias is None else bias
     own = left.new_zeros(count) if positive is None else positive
+    aim = left.new_zeros(count) if goal is None else goal
 
-    def block(x: Tensor, beta: Tensor, rows: Tensor, top: Tensor, y: Tensor, b: Tensor, columns: Tensor) -> Tensor:
+    def block(
+        x: Tensor, beta: Tensor, rows: Tensor, top: Tensor, to: Tensor, y: Tensor, b: Tensor, columns: Tensor
+    ) -> Tensor:
         inner = x @ y.T
         s = inner if transform is None else transform(inner)
         logits = torch.addcmul(b[None], s, beta[:, None])
         logits = logits.masked_fill(rows[:, None] == columns[None], -math.inf)
-        return lse(logits if reweigh is None else reweigh(logits, s, top))
+        logits = logits if reweigh is None else reweigh(logits, s, top)
+        return lse(logits) if reduce is None else reduce(logits, to)
 
-    rows = (left, inverse.expand(count), row_ids, own)
+    rows = (left, inverse.expand(count), row_ids, own, aim)
     return by_rows(block, rows, (right, shift, column_ids), columns=right.shape[0], stream=stream)
 
 

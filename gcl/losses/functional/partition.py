@@ -35,9 +35,9 @@ def fits(rows: int, columns: int, device: torch.device) -> bool:
     return rows * columns <= DENSE_BUDGET.get(device.type, DENSE_BUDGET["cuda"])
 
 
-def tile_rows(columns: int, device: torch.device) -> int:
+def tile_rows(columns: int, device: torch.device, least: int | None = None) -> int:
     """Rows of one tile of a matrix with so many columns."""
-    return max(TILE.get(device.type, TILE["cuda"]) // max(columns, 1), LEAST_ROWS)
+    return max(TILE.get(device.type, TILE["cuda"]) // max(columns, 1), LEAST_ROWS if least is None else least)
 
 
 def log_partition(

@@ -18,6 +18,7 @@ def by_rows(
     shared: Sequence[Tensor] = (),
     *,
     columns: int,
+    least: int | None = None,
     stream: bool | None = None,
 ) -> Tensor:
     """``function(*rows, *shared)``, evaluated on tiles of rows where its matrices would not fit.
@@ -31,6 +32,7 @@ def by_rows(
         rows: tensors of B rows.
         shared: tensors that every tile reads.
         columns: width of the matrices that the function makes.
+        least: fewest rows of a tile, where a row makes more than a row of a matrix product.
         stream: force or forbid tiles; None: chosen by size.
     """
     count = rows[0].shape[0]
@@ -38,7 +40,7 @@ def by_rows(
         stream = not fits(count, columns, rows[0].device)
     if not stream:
         return function(*rows, *shared)
-    result: Tensor = _ByRows.apply(function, len(rows), tile_rows(columns, rows[0].device), *rows, *shared)
+    result: Tensor = _ByRows.apply(function, len(rows), tile_rows(columns, rows[0].device, least), *rows, *shared)
     return result
 
 
