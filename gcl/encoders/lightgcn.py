@@ -44,7 +44,7 @@ class LightGCNEncoder(nn.Module):
             return (
                 [self.table, *propagate(step.shared, self.table, self.num_layers)] if self.num_layers else [self.table]
             )
-        layers = [self.table]
+        layers: list[Tensor] = [self.table]
         for k in range(1, self.num_layers + 1):
             layers.append(step(layers[-1], k))
         return layers
