@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.systems.machine import describe, quiet
+from benchmarks.systems.machine import caption, describe, quiet
 from benchmarks.systems.rounds import interleave
 
 RESULTS = Path(__file__).parent / "results"
@@ -58,10 +58,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--wait", type=float, default=10, help="minutes to wait at most for a quiet machine")
     parser.add_argument("--quick", action="store_true", help="two rounds, nothing is stored")
     options = parser.parse_args()
     if not options.quick:
-        quiet()
+        quiet(minutes=options.wait)
     machine = describe()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "bench.inter"
@@ -79,7 +80,7 @@ def main() -> None:
     RESULTS.mkdir(exist_ok=True)
     stored = {"machine": machine, "rows": options.rows, "target": TARGET, "sides": sides}
     (RESULTS / "loading.json").write_text(json.dumps(stored, indent=1) + "\n")
-    (RESULTS / "loading.md").write_text(table(sides) + "\n")
+    (RESULTS / "loading.md").write_text(f"{table(sides)}\n\n{caption(machine)}\n")
 
 
 if __name__ == "__main__":

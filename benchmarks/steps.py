@@ -21,7 +21,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.systems.machine import commit, describe, installed, quiet
+from benchmarks.systems.machine import caption, commit, describe, installed, quiet
 from benchmarks.systems.rounds import ONE_THREAD, ROOT, Worker, interleave
 
 RESULTS = Path(__file__).parent / "results"
@@ -143,6 +143,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="comma-separated runs, for instance gowalla/LightGCN")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=4, help="measured steps a round on gowalla")
+    parser.add_argument("--wait", type=float, default=10, help="minutes to wait at most for a quiet machine")
     parser.add_argument("--quick", action="store_true", help="two rounds, nothing is stored")
     options = parser.parse_args()
     wanted = options.only.split(",") if options.only else list(RUNS)
@@ -153,7 +154,7 @@ def main() -> None:
     for name, reason in missing.items():
         print(f"{NAMES.get(name, name)} is skipped: {reason}", flush=True)
     if not options.quick:
-        quiet()
+        quiet(minutes=options.wait)
     machine, rows = describe(), []
     for run in (run for run in wanted if run.split("/")[0] not in missing):
         rows += measured(run, checkouts, missing, 2 if options.quick else options.rounds, options.steps)
@@ -166,7 +167,7 @@ def main() -> None:
     commits = {NAMES[name]: commit(path) for name, path in checkouts.items()}
     stored = {"machine": machine, "settings": settings, "commits": commits, "rows": rows, "ratios": ratios(rows)}
     (RESULTS / "steps.json").write_text(json.dumps(stored, indent=1) + "\n")
-    (RESULTS / "steps.md").write_text(table(rows) + "\n")
+    (RESULTS / "steps.md").write_text(f"{table(rows)}\n\n{caption(machine)}\n")
 
 
 if __name__ == "__main__":

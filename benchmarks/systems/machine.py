@@ -31,6 +31,13 @@ def describe() -> dict[str, object]:
     }
 
 
+def caption(machine: dict[str, object]) -> str:
+    """One line of :func:`describe` to stand under a table."""
+    shown = ", ".join(f"{name} {machine[name]}" for name in ("torch", "numpy", "recbole") if machine[name])
+    processor = f"{machine['processor']}, {machine['cores']} cores, load {machine['load']} when it began"
+    return f"{processor}; Python {machine['python']}, {shown}."
+
+
 def commit(checkout: str) -> str:
     """The commit that a checkout stands at."""
     done = subprocess.run(["git", "-C", checkout, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
