@@ -69,16 +69,23 @@ def nested(settings: Mapping[str, Any]) -> dict[str, Any]:
     return out
 
 
+def write_settings(grid: Mapping[str, Any], model: str, settings: Mapping[str, Any]) -> None:
+    """The tuned file of a model on a data set."""
+    target = CONFIGS / model.lower() / f"{grid['dataset']}.yaml"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    head = f"# Chosen on valid by {grid['metric']} among six trials of benchmarks/grids/{grid['dataset']}.yaml.\n"
+    target.write_text(head + yaml.safe_dump(nested(settings), sort_keys=False))
+
+
 def finish(grid: Mapping[str, Any], model: str, runs: Path) -> dict[str, Any]:
     """Tune a method, train its winner with every seed, store the settings; one row of the table."""
     chosen, trials = tune(grid, model, runs)
     full = merged(grid["final"], grid["models"][model].get("trial"), chosen)
     results = [run(grid, model, full, seed, runs / f"{model}-seed{seed}") for seed in grid["seeds"]]
-    target = CONFIGS / model.lower() / f"{grid['dataset']}.yaml"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    stored = {k: v for k, v in full.items() if not k.startswith("evaluate.")}
-    head = f"# Chosen on valid by {grid['metric']} among six trials of benchmarks/grids/{grid['dataset']}.yaml.\n"
-    target.write_text(head + yaml.safe_dump(nested(stored), sort_keys=False))
+    closed = not any(r["epochs"] for r in results)
+    stored = {k: v for k, v in full.items() if not k.startswith(("evaluate.", "train.") if closed else "evaluate.")}
+    if stored:
+        write_settings(grid, model, stored)
     names = [n for n in results[0]["metrics"]["test"] if n in SHOWN]
     test = {n: [r["metrics"]["test"][n] for r in results] for n in names}
     return {

@@ -8,8 +8,9 @@ from gcl.grammar import leaves, pairs, put, read
     ("text", "value"),
     [
         ("1e-3", 1e-3), ("1E5", 1e5), (".5", 0.5), ("-2.", -2.0), ("7", 7), ("-7", -7), ("007", "007"),
-        ("1:30", "1:30"), ("no", "no"), ("on", "on"), ("true", True), ("2014-07-01", "2014-07-01"), ("null", None), ("~", None),
-        ("", None), ("abc", "abc"), ("mypkg.mod:Name", "mypkg.mod:Name"), ("[10, 20]", [10, 20]), ("{a: 1e-3}", {"a": 1e-3}),
+        ("1:30", "1:30"), ("no", "no"), ("on", "on"), ("true", True), ("2014-07-01", "2014-07-01"),
+        ("null", None), ("~", None), ("", None), ("abc", "abc"), ("mypkg.mod:Name", "mypkg.mod:Name"),
+        ("[10, 20]", [10, 20]), ("{a: 1e-3}", {"a": 1e-3}),
         ("'7'", "7"), ("None", "None"), ("1_000", "1_000"), ("e5", "e5"),
     ],
 )  # fmt: skip
