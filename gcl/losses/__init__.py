@@ -6,6 +6,7 @@ from gcl.losses.adaptive import *  # noqa: F403
 from gcl.losses.base import Kind as Kind
 from gcl.losses.base import Objective as Objective
 from gcl.losses.base import Rows as Rows
+from gcl.losses.clusters import *  # noqa: F403
 from gcl.losses.contrast import Contrast as Contrast
 from gcl.losses.contrast import PairPipeline as PairPipeline
 from gcl.losses.energies import *  # noqa: F403
@@ -15,11 +16,15 @@ from gcl.losses.labels import *  # noqa: F403
 from gcl.losses.memory import *  # noqa: F403
 from gcl.losses.metric import *  # noqa: F403
 from gcl.losses.mixing import *  # noqa: F403
+from gcl.losses.moments import *  # noqa: F403
 from gcl.losses.multiview import *  # noqa: F403
 from gcl.losses.negatives import *  # noqa: F403
 from gcl.losses.pointwise import *  # noqa: F403
 from gcl.losses.ranking import *  # noqa: F403
+from gcl.losses.regression import *  # noqa: F403
 from gcl.losses.sampled import *  # noqa: F403
+from gcl.losses.setfunctions import *  # noqa: F403
+from gcl.losses.sets import *  # noqa: F403
 from gcl.losses.soft import *  # noqa: F403
 from gcl.losses.softmax import *  # noqa: F403
 from gcl.losses.sorting import *  # noqa: F403

@@ -54,6 +54,8 @@ class Objective(Recorded, nn.Module, ABC):
     """Other names under which it is found."""
     extra: ClassVar[bool] = False
     """Of kind pair: whether z2 may have more rows than z1."""
+    parts: ClassVar[int | None] = None
+    """Of kind tuple: how many tensors it takes; None: two or more."""
     detached: ClassVar[bool] = False
     """Whether parts of the formula carry no gradient: then the gradient is not that of the value."""
     generator: torch.Generator | None = None
@@ -91,6 +93,8 @@ class Objective(Recorded, nn.Module, ABC):
 
     def _run(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> Rows:
         check(type(self).__name__, self.kind, self.extra, inputs, options)
+        if self.parts is not None and len(inputs[0]) != self.parts:
+            raise ValueError(f"{type(self).__name__} takes a tuple of {self.parts} tensors, got {len(inputs[0])}.")
         lifted = [_lift(value) for value in inputs]
         first = lifted[0][0] if isinstance(lifted[0], tuple) else lifted[0]
         with torch.autocast(first.device.type, enabled=False):

@@ -59,7 +59,7 @@ def sample(objective: Objective, rows: int, generator: torch.Generator) -> tuple
         case "ranking":
             return draw(rows), draw(rows, 3)
         case "tuple":
-            return (tuple(draw(rows, DIM) for _ in range(3)),)
+            return (tuple(draw(rows, DIM) for _ in range(objective.parts or 3)),)
         case "sets":
             return draw(rows, DIM), draw(rows + 1, DIM)
 

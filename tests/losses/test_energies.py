@@ -5,15 +5,29 @@ import math
 import pytest
 import torch
 
-from gcl.losses import AlignUniform
-from gcl.losses.functional import log_mean_potential
+from gcl.losses import CACR, KCL, AlignUniform, DecoupledUniformity, Dispersive, InfoNCE, SpectralContrast
+from gcl.losses.functional import alignment, gaussian_lse, log_mean_potential, normalise
 from gcl.losses.functional import partition as module
 from tests.losses.reference import log_sum, mean, same
 
 
-def naive_uniformity(x, t):
+@pytest.fixture(params=[False, True], ids=["dense", "streamed"], autouse=True)
+def streamed(request, monkeypatch):
+    if request.param:
+        monkeypatch.setitem(module.DENSE_BUDGET, "cpu", 0)
+        monkeypatch.setitem(module.TILE, "cpu", 20)
+        monkeypatch.setattr(module, "LEAST_ROWS", 1)
+
+
+def units(z):
+    return z / z.norm(dim=-1, keepdim=True)
+
+
+def naive_uniformity(x, t, ids=None):
     n = x.shape[0]
-    return log_sum([-t * (x[i] - x[j]).square().sum() for i in range(n) for j in range(i)]) - math.log(n * (n - 1) / 2)
+    key = list(range(n)) if ids is None else ids
+    pairs = [(i, j) for i in range(n) for j in range(i) if key[i] != key[j]]
+    return log_sum([-t * (x[i] - x[j]).square().sum() for i, j in pairs]) - math.log(len(pairs))
 
 
 def test_uniformity_check_values(eye, collapsed):
@@ -24,22 +38,31 @@ def test_uniformity_check_values(eye, collapsed):
     assert AlignUniform(gamma=0)(eye, eye).item() == 0.0
 
 
-@pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("t", [0.5, 2.0, 50.0])
-def test_uniformity_is_its_formula(views, stream, t, monkeypatch):
-    monkeypatch.setitem(module.TILE, "cpu", 20)
-    monkeypatch.setattr(module, "LEAST_ROWS", 1)
-    same(lambda x: log_mean_potential(x, t, stream=stream), lambda x: naive_uniformity(x, t), views[0], rtol=1e-8)
+def test_uniformity_is_its_formula(views, t):
+    same(lambda x: log_mean_potential(x, t), lambda x: naive_uniformity(x, t), views[0], rtol=1e-8)
 
 
 @pytest.mark.parametrize(("power", "gamma", "t"), [(2, 1, 2), (1, 0.2, 1), (2, 10, 3)])
-def test_align_uniform_is_its_formula(views, power, gamma, t):
+@pytest.mark.parametrize("ids", [None, [0, 1, 1, 2, 3, 4, 5, 5, 0]])
+def test_align_uniform_is_its_formula(views, power, gamma, t, ids):
     def naive(a, b):
-        x, y = a / a.norm(dim=1, keepdim=True), b / b.norm(dim=1, keepdim=True)
+        x, y = units(a), units(b)
         align = mean([(x[i] - y[i]).norm() ** power for i in range(9)])
-        return align + gamma * (naive_uniformity(x, t) + naive_uniformity(y, t)) / 2
+        return align + gamma * (naive_uniformity(x, t, ids) + naive_uniformity(y, t, ids)) / 2
 
-    same(AlignUniform(gamma, power, t), naive, views[0], views[1], rtol=1e-8)
+    tensor = None if ids is None else torch.tensor(ids)
+    same(lambda a, b: AlignUniform(gamma, power, t)(a, b, tensor), naive, views[0], views[1], rtol=1e-8)
+
+
+def test_repeated_rows_bias_uniformity_upward(views):
+    """Two rows of one id at one place count as a pair at distance zero unless their pair is left out."""
+    x = normalise(views[0])
+    twice, ids = torch.cat([x, x[:1]]), torch.tensor([*range(9), 0])
+    assert log_mean_potential(twice) > log_mean_potential(x)
+    assert abs(log_mean_potential(twice, 2.0, ids) - log_mean_potential(x)) < abs(
+        log_mean_potential(twice) - log_mean_potential(x)
+    )
 
 
 def test_one_row_has_alignment_only(views):
@@ -49,14 +72,133 @@ def test_one_row_has_alignment_only(views):
 
 def test_info_nce_row_is_alignment_plus_its_own_potential(views):
     """On unit rows, -log softmax = ||x - y||²/(2τ) + lse_j(-||x - y_j||²/(2τ)), exactly."""
-    from gcl.losses import InfoNCE
-    from gcl.losses.functional import alignment, gaussian_lse, normalise
-
     x, y, tau = normalise(views[0]), normalise(views[1]), 0.3
     expected = alignment(x, y) / (2 * tau) + gaussian_lse(x, y, 1 / (2 * tau), skip_own=False)
     torch.testing.assert_close(InfoNCE(tau).rows(x, y), expected)
 
 
-def test_errors():
-    with pytest.raises(ValueError, match="gamma must be at least 0, power and t positive, got -1"):
-        AlignUniform(-1)
+@pytest.mark.parametrize("detach", [False, True])
+def test_cacr(views, detach, eye, collapsed):
+    cube = torch.stack(views)
+
+    def naive(z):
+        z = units(z)
+        fix = (lambda x: x.detach()) if detach else (lambda x: x)
+        rows = []
+        for i in range(9):
+            c = torch.stack([(z[0, i] - z[k, i]).square().sum() for k in (1, 2)])
+            n = torch.stack([(z[0, i] - z[k, j]).square().sum() for k in (1, 2) for j in range(9) if j != i])
+            rows.append((fix(1.5 * c).softmax(0) * c).sum() - (fix(-2.5 * n).softmax(0) * n).sum())
+        return mean(rows)
+
+    same(CACR(1.5, 2.5, detach), naive, cube)
+    assert CACR()(torch.stack([eye, eye])).item() == pytest.approx(-2.0)
+    assert CACR()(torch.stack([collapsed, collapsed])).item() == pytest.approx(0.0, abs=1e-9)
+    far = CACR(0, 1e-9)(cube)
+    assert CACR(1e4, 0)(cube) > far > CACR(0, -0.0)(cube) - 1e-6
+
+
+def test_decoupled_uniformity(views, eye):
+    cube = torch.stack(views)
+    same(DecoupledUniformity(), lambda z: naive_uniformity(units(z).mean(0), 2.0), cube)
+    assert DecoupledUniformity()(eye.expand(2, 4, 4)).item() == pytest.approx(-4.0)
+    smooth = DecoupledUniformity(ridge=0.01, kernel="cosine")(eye.expand(2, 4, 4), prior=torch.eye(4))
+    assert smooth.item() == pytest.approx(-3.921184, abs=1e-6)
+    assert DecoupledUniformity()(torch.stack([eye, -eye])).item() == pytest.approx(0.0)
+    prior = views[0][:, :2]
+    for kernel in ("rbf", "cosine"):
+        unit = units(prior)
+        gram = unit @ unit.T if kernel == "cosine" else torch.exp(-torch.cdist(prior, prior) ** 2 / 4)
+        a = torch.linalg.inv(gram + 0.1 * torch.eye(9).double()) @ gram
+        loss = DecoupledUniformity(ridge=0.1, kernel=kernel)
+        same(lambda z, f=loss: f(z, prior=prior), lambda z, a=a: naive_uniformity(a @ units(z).mean(0), 2.0), cube)
+
+
+@pytest.mark.parametrize("self_pairs", [False, True])
+@pytest.mark.parametrize("form", ["l2", "cosine", "hinge", "covariance"])
+def test_dispersive(views, form, self_pairs):
+    def one(h):
+        pairs = [(i, j) for i in range(9) for j in range(9) if self_pairs or i != j]
+        d = {(i, j): (h[i] - h[j]).square().sum() for i, j in pairs}
+        if form == "l2":
+            return log_sum([-d[p] / 0.5 for p in pairs]) - math.log(len(pairs))
+        if form == "cosine":
+            u = units(h)
+            return log_sum([u[i] @ u[j] / 0.5 for i, j in pairs]) - math.log(len(pairs))
+        if form == "hinge":
+            return mean([(4.0 - d[p]).clamp_min(0) ** 2 for p in pairs])
+        c = torch.cov(units(h).T)
+        return sum(c[m, n] ** 2 for m in range(5) for n in range(5) if m != n)
+
+    loss = Dispersive(form, reach=4.0, self_pairs=self_pairs)
+    same(loss, lambda a, b: (one(a) + one(b)) / 2, views[0], views[1], rtol=1e-7)
+    torch.testing.assert_close(loss(views[0], views[0]), one(views[0]))
+
+
+def test_dispersive_check_values(eye, collapsed):
+    assert Dispersive()(eye, eye).item() == pytest.approx(-1.332804, abs=1e-6)
+    assert Dispersive(temperature=1.0, per_dimension=True)(eye, eye).item() == pytest.approx(-0.349702, abs=1e-6)
+    assert Dispersive(self_pairs=False)(eye, eye).item() == pytest.approx(-4.0)
+    for form in ("l2", "covariance"):
+        assert Dispersive(form)(collapsed, collapsed).item() == pytest.approx(0.0, abs=1e-9)
+    torch.testing.assert_close(Dispersive(self_pairs=False)(eye, eye), log_mean_potential(eye))
+
+
+@pytest.mark.parametrize("ids", [None, [0, 1, 1, 2, 3, 4, 5, 5, 0]])
+def test_spectral(views, ids, eye, collapsed):
+    key = list(range(9)) if ids is None else ids
+
+    def naive(a, b):
+        a, b = (units(z) * z.norm(dim=1, keepdim=True).clamp_max(2**0.5) for z in (a, b))
+        rows = []
+        for i in range(6):
+            others = [j for j in range(9) if key[j] != key[i]]
+            rows.append(-2 * a[i] @ b[i] + mean([(a[i] @ b[j]) ** 2 for j in others]))
+        return mean(rows)
+
+    tensor = None if ids is None else torch.tensor(ids)
+    same(lambda a, b: SpectralContrast(2.0)(a, b, tensor), naive, views[0][:6], views[1])
+    assert SpectralContrast()(eye, eye).item() == pytest.approx(-2.0)
+    assert SpectralContrast()(collapsed, collapsed).item() == pytest.approx(-1.0)
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "imq"])
+def test_kcl(views, kernel, eye, collapsed):
+    def k(x, y):
+        r = (x - y).square().sum()
+        return torch.exp(-1.5 * r) if kernel == "gaussian" else (1 + 1.5 * r) ** -0.5
+
+    def naive(a, b):
+        x, y = units(a), units(b)
+        spread = [mean([k(z[i], z[j]) for i in range(9) for j in range(i)]) for z in (x, y)]
+        return -2 * mean([k(x[i], y[i]) for i in range(9)]) + 3 * sum(spread)
+
+    same(KCL(3.0, 1.5, kernel), naive, views[0], views[1])
+    assert KCL()(eye, eye).item() == pytest.approx(-1.413900, abs=1e-6)
+    assert KCL()(collapsed, collapsed).item() == pytest.approx(30.0)
+
+
+def test_kcl_does_not_depend_on_the_batch_size(views):
+    """The mean over all batches of three rows is the value of the whole."""
+    from itertools import combinations
+
+    parts = [KCL()(views[0][list(c)], views[1][list(c)]) for c in combinations(range(9), 3)]
+    torch.testing.assert_close(torch.stack(parts).mean(), KCL()(views[0], views[1]))
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: AlignUniform(-1), "gamma must be at least 0, power and t positive, got -1"),
+        (lambda: CACR(-1), "attract and repel must be at least 0, got -1"),
+        (lambda: DecoupledUniformity(ridge=-1), "t must be positive and ridge at least 0"),
+        (lambda: DecoupledUniformity(kernel="x"), "kernel must be rbf or cosine, got 'x'"),
+        (lambda: Dispersive("x"), "form must be l2, cosine, hinge or covariance, got 'x'"),
+        (lambda: SpectralContrast(0), "mu must be a positive number"),
+        (lambda: KCL(-1), "gamma must be at least 0 and t positive, got -1"),
+        (lambda: KCL(kernel="x"), "kernel must be gaussian or imq, got 'x'"),
+    ],
+)
+def test_errors(make, text):
+    with pytest.raises(ValueError, match=text):
+        make()

@@ -16,11 +16,11 @@ def mean_kernel(x: Tensor, y: Tensor, t: float, *, skip_own: bool = False) -> Te
 
 
 def mean_square_distance(x: Tensor, y: Tensor) -> Tensor:
-    """Mean squared distance of all pairs of different rows of the two samples together, without gradient."""
+    """Mean squared distance of all pairs of different rows of both samples, 1 where they coincide; no gradient."""
     z = torch.cat([x, y]).detach()
     n = z.shape[0]
     spread = (z - z.mean(0)).square().sum() * 2 / max(n - 1, 1)
-    return spread.clamp_min(torch.finfo(z.dtype).tiny)
+    return torch.where(spread > torch.finfo(z.dtype).eps, spread, torch.ones_like(spread))
 
 
 def mmd(

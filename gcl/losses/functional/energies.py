@@ -2,10 +2,13 @@
 
 import math
 
+import torch
 from torch import Tensor
 
-from gcl.losses.functional.numerics import lse
-from gcl.losses.functional.partition import log_partition
+from gcl.losses.functional.negatives import identities, partner_counts
+from gcl.losses.functional.numerics import lse, square_distances
+from gcl.losses.functional.partition import Keep, log_partition
+from gcl.losses.functional.streaming import by_rows
 
 
 def alignment(x: Tensor, y: Tensor, power: float = 2.0) -> Tensor:
@@ -14,19 +17,85 @@ def alignment(x: Tensor, y: Tensor, power: float = 2.0) -> Tensor:
     return square if power == 2 else square.clamp_min(1e-12) ** (power / 2)
 
 
-def gaussian_lse(x: Tensor, y: Tensor, t: float, *, skip_own: bool, stream: bool | None = None) -> Tensor:
-    """log Σ_j exp(-t ||x_i - y_j||²) of every row of x, [n]; ``skip_own``: j ≠ i."""
+def gaussian_lse(
+    x: Tensor, y: Tensor, t: float, *, skip_own: bool, ids: Tensor | None = None, stream: bool | None = None
+) -> Tensor:
+    """log Σ_j exp(-t ||x_i - y_j||²) of every row of x, [n]; ``skip_own``: over j of another id, without ids j ≠ i."""
     bias = -t * y.square().sum(1)
-    total, _ = log_partition(2 * t * x, y, bias=bias, keep="different" if skip_own else "all", stream=stream)
+    keep: Keep = "different" if skip_own else "all"
+    total, _ = log_partition(2 * t * x, y, bias=bias, row_ids=ids, column_ids=ids, keep=keep, stream=stream)
     return total - t * x.square().sum(1)
 
 
-def log_mean_potential(x: Tensor, t: float = 2.0, *, stream: bool | None = None) -> Tensor:
-    """Uniformity: log mean_{i ≠ j} exp(-t ||x_i - x_j||²), a scalar; fewer than two rows: zero attached to the graph.
+def log_mean_potential(
+    x: Tensor, t: float = 2.0, ids: Tensor | None = None, *, self_pairs: bool = False, stream: bool | None = None
+) -> Tensor:
+    """Uniformity: log mean_{i ≠ j} exp(-t ||x_i - x_j||²), a scalar; no pair: zero attached to the graph.
 
-    Wang & Isola (ICML 2020). Streamed: memory O(n d).
+    Pairs of one id do not count; with ``self_pairs`` every pair does, a row with itself too. Wang & Isola (ICML 2020).
+    Streamed: memory O(n d).
     """
+    total = lse(gaussian_lse(x, x, t, skip_own=not self_pairs, ids=None if self_pairs else ids, stream=stream), 0)
     n = x.shape[0]
-    if n < 2:
-        return (x * 0.0).sum()
-    return lse(gaussian_lse(x, x, t, skip_own=True, stream=stream), 0) - math.log(n * (n - 1))
+    count = x.new_tensor(float(n * n)) if self_pairs else partner_counts(ids, n, n, x.device).sum().to(x.dtype)
+    pairs = count.clamp_min(1).log()
+    return torch.where(total > -math.inf, total - pairs, (x * 0.0).sum())
+
+
+def log_mean_cosine(x: Tensor, tau: float, *, self_pairs: bool, stream: bool | None = None) -> Tensor:
+    """log mean exp(<x_i, x_j> / τ) over all pairs, or those of different rows."""
+    n = x.shape[0]
+    total = lse(log_partition(x / tau, x, keep="all" if self_pairs else "different", stream=stream)[0], 0)
+    return torch.where(total > -math.inf, total - math.log(max(n * n if self_pairs else n * (n - 1), 1)), (x * 0).sum())
+
+
+def mean_gaussian(x: Tensor, t: float, ids: Tensor | None = None) -> Tensor:
+    """mean over pairs of different ids of exp(-t ||x_i - x_j||²)."""
+    rows = gaussian_lse(x, x, t, skip_own=True, ids=ids)
+    return torch.exp(rows).sum() / partner_counts(ids, len(x), len(x), x.device).sum().clamp_min(1)
+
+
+def inverse_quadric(x: Tensor, t: float, ids: Tensor | None = None) -> Tensor:
+    """mean over pairs of different ids of (1 + t ||x_i - x_j||²)^(-1/2)."""
+    keys = identities(ids, len(x), len(x), x.device)[1]
+
+    def block(a: Tensor, i: Tensor, c: Tensor, j: Tensor) -> Tensor:
+        return torch.rsqrt(1 + t * square_distances(a, c)).masked_fill(i[:, None] == j, 0.0).sum(1)
+
+    rows = by_rows(block, (x, keys), (x, keys), columns=len(x))
+    return rows.sum() / partner_counts(ids, len(x), len(x), x.device).sum().clamp_min(1)
+
+
+def hinge_dispersion(x: Tensor, reach: float, *, self_pairs: bool) -> Tensor:
+    """mean over pairs of max(0, reach - ||x_i - x_j||²)²."""
+    keys = torch.arange(len(x), device=x.device)
+
+    def block(a: Tensor, i: Tensor, c: Tensor, j: Tensor) -> Tensor:
+        near = (reach - square_distances(a, c)).clamp_min(0.0).square()
+        return (near if self_pairs else near.masked_fill(i[:, None] == j, 0.0)).sum(1)
+
+    n = len(x)
+    total = by_rows(block, (x, keys), (x, keys), columns=n).sum()
+    return total / max(n * n if self_pairs else n * (n - 1), 1)
+
+
+def weighted_repulsion(x: Tensor, y: Tensor, keys: tuple[Tensor, Tensor], t: float, detach: bool) -> Tensor:
+    """-Σ_j softmax_j(-t c_ij) c_ij over candidates of another id, c = ||x_i - y_j||², [B]; -inf without candidates."""
+
+    def block(a: Tensor, i: Tensor, c: Tensor, j: Tensor) -> Tensor:
+        cost = square_distances(a, c)
+        hidden = i[:, None] == j
+        share = (-t * (cost.detach() if detach else cost)).masked_fill(hidden, torch.finfo(a.dtype).min / 4).softmax(1)
+        total = -(share * cost.masked_fill(hidden, 0.0)).sum(1)
+        return total.masked_fill(hidden.all(1), -math.inf)
+
+    return by_rows(block, (x, keys[0]), (y, keys[1]), columns=len(y))
+
+
+def square_products(x: Tensor, y: Tensor, keys: tuple[Tensor, Tensor]) -> Tensor:
+    """Σ_j <x_i, y_j>² over rows of another id, [B]."""
+
+    def block(a: Tensor, i: Tensor, c: Tensor, j: Tensor) -> Tensor:
+        return (a @ c.T).square().masked_fill(i[:, None] == j, 0.0).sum(1)
+
+    return by_rows(block, (x, keys[0]), (y, keys[1]), columns=len(y))
