@@ -58,6 +58,12 @@ VIEWS: dict[str, tuple[str, str]] = {
     "DropNode": ("gcl.views.edges:DropNode", "Wu et al., SIGIR 2021"),
     "RandomWalk": ("gcl.views.edges:RandomWalk", "Wu et al., SIGIR 2021"),
     "Noise": ("gcl.views.noise:Noise", "Yu et al., SIGIR 2022"),
+    "AdversarialNoise": ("gcl.views.adversarial:AdversarialNoise", "after Goodfellow et al., ICLR 2015"),
+    "SVD": ("gcl.views.svd:SVD", "Cai et al., ICLR 2023"),
+    "EdgeMask": ("gcl.views.masks:EdgeMask", "Ren et al., SIGIR 2023"),
+    "EdgeGates": ("gcl.views.gates:EdgeGates", "Suresh et al., NeurIPS 2021"),
+    "Intents": ("gcl.views.intents:Intents", "Ren et al., SIGIR 2023"),
+    "Hypergraph": ("gcl.views.hypergraph:Hypergraph", "Xia et al., SIGIR 2022"),
 }
 """Name -> where it is and its reference."""
 

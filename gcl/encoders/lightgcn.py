@@ -33,6 +33,7 @@ class LightGCNEncoder(nn.Module):
         if layers < 0:
             raise ValueError(f"layers must be at least 0, got {layers}.")
         self.num_users, self.num_layers, self.readout = train.num_users, layers, readout
+        self.dim, self.sides = dim, (train.num_users, train.num_items)
         users, items = torch.empty(train.num_users, dim), torch.empty(train.num_items, dim)
         self.table = nn.Parameter(torch.cat([nn.init.xavier_uniform_(users), nn.init.xavier_uniform_(items)]))
         self.adj: Adjacency = Adjacency.bipartite(train).normalize("sym")

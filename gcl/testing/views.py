@@ -19,11 +19,18 @@ def check_graph_view(build: Callable[[], GraphView], nothing: Callable[[], Graph
     Raises:
         AssertionError: naming the rule that is broken.
     """
-    adj = Adjacency.bipartite(tiny_dataset().train).normalize("sym")
+    data = tiny_dataset()
+    adj = Adjacency.bipartite(data.train).normalize("sym")
+    sides = (data.num_users, data.num_items)
     torch.manual_seed(0)
     x = torch.randn(adj.num_rows, 8, requires_grad=True)
     values, before = adj.values.clone(), x.detach().clone()
-    view = build()
+
+    def ready(view: GraphView) -> GraphView:
+        view.allocate(adj, 8, sides)
+        return view
+
+    view = ready(build())
 
     def run(view: GraphView, seed: int) -> torch.Tensor:
         step = chain([view], adj, torch.Generator().manual_seed(seed))
@@ -39,9 +46,11 @@ def check_graph_view(build: Callable[[], GraphView], nothing: Callable[[], Graph
     assert not idle, f"parameters that get no gradient: {', '.join(idle)}"
     assert torch.equal(adj.values, values), "a view must not change the graph it is given"
     assert torch.equal(x.detach(), before), "a view must not change the representations it is given"
-    rebuilt = type(view)(**view.arguments)
+    rebuilt = ready(type(view)(**view.arguments))
     rebuilt.load_state_dict(view.state_dict())
     assert torch.equal(run(rebuilt, 0), out), "a view built from its recorded arguments must be the same view"
     if nothing is not None:
         plain = adj @ (adj @ x)
-        torch.testing.assert_close(run(nothing(), 0), plain, msg="the neutral setting must leave the plain steps")
+        torch.testing.assert_close(
+            run(ready(nothing()), 0), plain, msg="the neutral setting must leave the plain steps"
+        )

@@ -1,7 +1,7 @@
 """A view of a graph is a way of taking one propagation step."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import ClassVar, Literal
 
 import torch
@@ -41,9 +41,24 @@ class View(Recorded, nn.Module, ABC):
 
 
 class GraphView(View):
-    """A view of a graph. Randomness is drawn from ``generator`` when :meth:`steps` is called, or as steps are taken."""
+    """A view of a graph. Randomness is drawn from ``generator`` when :meth:`steps` is called, or as steps are taken.
+
+    A view may learn. Its parameters get their gradient through the representations that its steps give, those that
+    weigh edges through the values of the sparse product; ``adversarial`` says whether they maximise the contrast in
+    a phase of their own, where the rest of a model minimises it.
+    """
 
     level = "graph"
+    adversarial: bool = False
+
+    def allocate(self, adj: Adjacency, dim: int, sides: Sequence[int]) -> None:
+        """Make the parameters and buffers that depend on the graph or the width; called once, by the owner.
+
+        Args:
+            adj: the whole graph, [N, N], normalised.
+            dim: width of the representations.
+            sides: rows of each kind of node, such as (users, items); together N.
+        """
 
     @abstractmethod
     def steps(self, source: Adjacency | Step, generator: torch.Generator | None = None) -> Step:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from gcl.views.base import View
+from gcl.graph import Adjacency
+from gcl.views.base import GraphView, View
 
 Views = Sequence[View | Sequence[View]]
 
@@ -28,3 +29,13 @@ def one_view(entry: View | Sequence[View], level: type[View]) -> nn.ModuleList:
         if not isinstance(view, level):
             raise ValueError(f"views must be of {level.__name__} here, got {type(view).__name__}.")
     return nn.ModuleList(copy.deepcopy(chain))
+
+
+def allocate(views: nn.Module, adj: Adjacency, dim: int, sides: Sequence[int]) -> list[nn.Parameter]:
+    """Let every graph view among the modules make its parameters; those that maximise the contrast are returned."""
+    adverse = list[nn.Parameter]()
+    for view in views.modules():
+        if isinstance(view, GraphView):
+            view.allocate(adj, dim, sides)
+            adverse += view.parameters() if view.adversarial else []
+    return adverse

@@ -14,7 +14,7 @@ from gcl.recommenders.general.sgl import SGL
 from gcl.recommenders.general.simgcl import SimGCL
 from gcl.recommenders.general.xsimgcl import XSimGCL
 from gcl.testing import check_recommender, tiny_dataset
-from gcl.views import DropEdge, DropNode, Noise, RandomWalk
+from gcl.views import SVD, AdversarialNoise, DropEdge, DropNode, EdgeGates, EdgeMask, Intents, Noise, RandomWalk
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,9 @@ from gcl.views import DropEdge, DropNode, Noise, RandomWalk
         lambda data: LightGCN(data, dim=8, readout="sum"),
         lambda data: LightGCN(data, dim=8, readout="last"),
         lambda data: Contrastive(data, dim=8, views=[DropEdge(0.2), [DropEdge(0.1), Noise(0.1)]]),
+        lambda data: Contrastive(data, dim=8, views=[EdgeGates(0.7), SVD(3)]),
+        lambda data: Contrastive(data, dim=8, views=[EdgeGates(0.7, adversarial=True), Noise(0.1)]),
+        lambda data: Contrastive(data, dim=8, views=[[EdgeGates(0.7, "straight_through"), Intents(4)]]),
         lambda data: SGL(data, dim=8),
         lambda data: SGL(data, dim=8, views=[DropNode(0.2)]),
         lambda data: SGL(data, dim=8, views=[RandomWalk(0.2)]),
@@ -35,6 +38,8 @@ from gcl.views import DropEdge, DropNode, Noise, RandomWalk
         lambda data: SimGCL(data, dim=8, candidates="all"),
         lambda data: XSimGCL(data, dim=8),
         lambda data: XSimGCL(data, dim=8, views=[[DropEdge(0.2), Noise(0.1)]], contrast_layer=2),
+        lambda data: XSimGCL(data, dim=8, views=[[EdgeMask(), Intents(4), Noise(0.1)]]),
+        lambda data: XSimGCL(data, dim=8, views=[[EdgeGates(0.7), AdversarialNoise(0.1)]]),
         lambda data: DirectAU(data, dim=8),
     ],
 )

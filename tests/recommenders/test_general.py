@@ -15,7 +15,7 @@ from gcl.recommenders.general.simgcl import SimGCL
 from gcl.recommenders.general.xsimgcl import XSimGCL
 from gcl.testing import tiny_dataset
 from gcl.testing.recommenders import batch_of
-from gcl.views import DropEdge, Noise
+from gcl.views import DropEdge, EdgeGates, Noise
 
 
 @pytest.fixture
@@ -176,3 +176,28 @@ def test_scores_follow_a_fused_optimiser(data):
     model.eval()
     with torch.no_grad():
         assert not torch.equal(model.scores(query), before)
+
+
+def test_adversarial_views_maximise_what_the_rest_minimises(data):
+    torch.manual_seed(0)
+    model = Contrastive(data, dim=8, layers=2, views=[EdgeGates(0.6, adversarial=True), EdgeGates(0.6)])
+    model.generator = torch.Generator()
+    views, main = model.phases()
+    assert [p.shape for p in views.parameters] == [p.shape for p in model.views[0].parameters()]
+    assert {id(p) for p in views.parameters}.isdisjoint(id(p) for p in main.parameters)
+    assert len(views.parameters) + len(main.parameters) == len(list(model.parameters()))
+    batch = batch_of(model, data)
+
+    def contrast():
+        model.generator.manual_seed(3)
+        return model.contrast(batch)
+
+    before = contrast()
+    model.generator.manual_seed(3)
+    loss = views.losses(batch)["contrast"]
+    torch.testing.assert_close(loss, -before)
+    gradients = torch.autograd.grad(loss, views.parameters)
+    with torch.no_grad():
+        for p, g in zip(views.parameters, gradients, strict=True):
+            p -= 0.01 * g / g.norm().clamp(min=1e-9)
+    assert contrast() > before

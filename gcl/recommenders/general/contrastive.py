@@ -1,17 +1,18 @@
 """Contrastive: LightGCN, two views of its graph and an objective between them, each free to choose."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from gcl.data import Batch, Dataset, Pairs
 from gcl.encoders import LightGCNEncoder, Readout
 from gcl.losses import BPR, InfoNCE, Objective
-from gcl.recommenders.base import Recommender
+from gcl.recommenders.base import Phase, Recommender
 from gcl.recommenders.general.ranking import ranking_terms
-from gcl.views import GraphView, Noise, Views, two_views
+from gcl.views import GraphView, Noise, Views, allocate, two_views
 
 Candidates = Literal["batch", "all"]
 
@@ -30,12 +31,27 @@ def contrast(objective: Objective, first: Tensor, second: Tensor, ids: Tensor, w
     return objective(z1, z2, unique)
 
 
+def adversarial_phases(
+    model: Recommender, adverse: list[nn.Parameter], contrast: Callable[[Batch], Tensor]
+) -> list[Phase]:
+    """One phase; with parameters of adversarial views, a phase before it in which they maximise the contrast.
+
+    The alternating scheme of AD-GCL (Suresh et al., NeurIPS 2021): each step moves one side alone.
+    """
+    if not adverse:
+        return [Phase("main", list(model.parameters()), model.losses)]
+    theirs = {id(p) for p in adverse}
+    rest = [p for p in model.parameters() if id(p) not in theirs]
+    views = Phase("views", adverse, lambda batch: {"contrast": -contrast(batch)})
+    return [views, Phase("main", rest, model.losses)]
+
+
 class Contrastive(Recommender):
     """LightGCN's ranking loss on the clean graph, and a pair objective between two views of it.
 
     Loss = BPR + weight * (objective(users' two views) + objective(items' two views)) + reg * ½ (||E0_u||² + ||E0_i||²
     + ||E0_j||²) / B. Users and items are contrasted apart, each id of the batch once. SGL and SimGCL are this class
-    with other defaults.
+    with other defaults. Views that learn are trained with it, adversarial ones in a phase of their own.
 
     Args:
         data: what to learn from.
@@ -71,6 +87,7 @@ class Contrastive(Recommender):
         self.sampling = Pairs(negatives)
         self.encoder = LightGCNEncoder(data.train, dim, layers, readout)
         self.views = two_views(views, GraphView)
+        self.adverse = allocate(self.views, self.encoder.adj, dim, self.encoder.sides)
         self.user_objective = objective.build(data.num_users, dim)
         self.item_objective = objective.build(data.num_items, dim)
         self.rank = BPR()
@@ -80,6 +97,10 @@ class Contrastive(Recommender):
         """Terms ``rank``, ``contrast`` and ``reg``."""
         terms = ranking_terms(self.encoder, self.encoder.read(self.encoder()), batch, self.rank, self.reg)
         return {**terms, "contrast": self.weight * self.contrast(batch)}
+
+    def phases(self) -> list[Phase]:
+        """One phase, and one before it for adversarial views."""
+        return adversarial_phases(self, self.adverse, self.contrast)
 
     def contrast(self, batch: Batch) -> Tensor:
         """Objective between the views of the batch's users plus that of its items."""

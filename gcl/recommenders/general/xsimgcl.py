@@ -5,11 +5,10 @@ from torch import Tensor
 from gcl.data import Batch, Dataset, Pairs
 from gcl.encoders import LightGCNEncoder, Readout
 from gcl.losses import BPR, InfoNCE, Objective
-from gcl.recommenders.base import Recommender
-from gcl.recommenders.general.contrastive import contrast
+from gcl.recommenders.base import Phase, Recommender
+from gcl.recommenders.general.contrastive import adversarial_phases, contrast
 from gcl.recommenders.general.ranking import ranking_terms
-from gcl.views import GraphView, Noise, Views
-from gcl.views.entries import one_view
+from gcl.views import GraphView, Noise, Views, allocate, one_view
 
 
 class XSimGCL(Recommender):
@@ -58,6 +57,7 @@ class XSimGCL(Recommender):
         self.sampling = Pairs(negatives)
         self.encoder = LightGCNEncoder(data.train, dim, layers, readout)
         self.view = one_view(views[0], GraphView)
+        self.adverse = allocate(self.view, self.encoder.adj, dim, self.encoder.sides)
         self.user_objective = objective.build(data.num_users, dim)
         self.item_objective = objective.build(data.num_items, dim)
         self.rank = BPR()
@@ -66,13 +66,21 @@ class XSimGCL(Recommender):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Terms ``rank``, ``contrast`` and ``reg``."""
         layers = self.encoder(self.view, self.generator)
-        z = self.encoder.read(layers)
-        (u1, i1), (u2, i2) = self.encoder.split(z), self.encoder.split(layers[self.contrast_layer])
-        between = contrast(self.user_objective, u1, u2, batch.users) + contrast(
-            self.item_objective, i1, i2, batch.items
+        terms = ranking_terms(self.encoder, self.encoder.read(layers), batch, self.rank, self.reg)
+        return {**terms, "contrast": self.weight * self.contrast(batch, layers)}
+
+    def contrast(self, batch: Batch, layers: list[Tensor] | None = None) -> Tensor:
+        """Objective between the end of a pass and one of its layers, of the batch's users plus that of its items."""
+        layers = self.encoder(self.view, self.generator) if layers is None else layers
+        (u1, i1), (u2, i2) = (
+            self.encoder.split(self.encoder.read(layers)),
+            self.encoder.split(layers[self.contrast_layer]),
         )
-        terms = ranking_terms(self.encoder, z, batch, self.rank, self.reg)
-        return {**terms, "contrast": self.weight * between}
+        return contrast(self.user_objective, u1, u2, batch.users) + contrast(self.item_objective, i1, i2, batch.items)
+
+    def phases(self) -> list[Phase]:
+        """One phase, and one before it for adversarial views."""
+        return adversarial_phases(self, self.adverse, self.contrast)
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """Representations of users and of items, on the clean graph."""

@@ -1,0 +1,234 @@
+"""Views that learn: their formulas, their budgets, where their gradients go."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from gcl.graph import Adjacency
+from gcl.testing import check_graph_view, tiny_dataset
+from gcl.views import SVD, AdversarialNoise, DropEdge, EdgeGates, EdgeMask, Hypergraph, Intents, Noise, allocate, chain
+from gcl.views.gates import calibrated
+
+DATA = tiny_dataset()
+SIDES = (DATA.num_users, DATA.num_items)
+LEARNT = [
+    lambda: SVD(3),
+    lambda: Intents(5),
+    lambda: Intents(5, residual=False),
+    EdgeMask,
+    lambda: EdgeGates(0.7),
+    lambda: EdgeGates(0.5, "straight_through"),
+    lambda: EdgeGates(0.5, renormalize=False, adversarial=True),
+    lambda: AdversarialNoise(0.2),
+    lambda: Hypergraph(6),
+    lambda: Hypergraph(6, p=0.3),
+]
+
+
+@pytest.fixture
+def adj():
+    return Adjacency.bipartite(DATA.train).normalize("sym")
+
+
+@pytest.fixture
+def x():
+    return torch.randn(sum(SIDES), 8, generator=torch.Generator().manual_seed(5))
+
+
+def ready(view, adj, dim=8):
+    torch.manual_seed(0)
+    view.allocate(adj, dim, SIDES)
+    return view
+
+
+def dense(adj):
+    out = torch.zeros(adj.num_rows, adj.num_cols)
+    return out.index_put((adj.row.long(), adj.indices.long()), adj.values)
+
+
+@pytest.mark.parametrize("build", LEARNT)
+def test_learnt_view_holds_its_contract(build):
+    check_graph_view(build)
+
+
+def test_neutral_settings_leave_the_plain_step():
+    check_graph_view(lambda: SVD(4), lambda: SVD(18, iterations=8))
+    check_graph_view(lambda: AdversarialNoise(0.1), lambda: Noise(0.0))
+
+
+@pytest.mark.parametrize("build", LEARNT)
+def test_the_order_of_edges_means_nothing(build, adj, x):
+    order = torch.randperm(adj.num_edges, generator=torch.Generator().manual_seed(1))
+    shuffled = Adjacency.from_edges(
+        adj.row[order], adj.indices[order], adj.num_rows, adj.num_cols, adj.weights[order]
+    ).normalize("sym")
+    outs = []
+    for graph in (adj, shuffled):
+        view = ready(build(), adj)
+        outs.append(chain([view], graph, torch.Generator().manual_seed(2))(x, 1))
+    torch.testing.assert_close(*outs)
+
+
+def test_svd_is_the_best_approximation_of_its_rank(adj, x):
+    view = ready(SVD(4, iterations=8), adj)
+    block = dense(adj)[: SIDES[0], SIDES[0] :]
+    u, s, v = torch.linalg.svd(block, full_matrices=False)
+    low = u[:, :4] @ torch.diag(s[:4]) @ v[:4]
+    expected = torch.cat([low @ x[SIDES[0] :], low.T @ x[: SIDES[0]]])
+    torch.testing.assert_close(chain([view], adj)(x, 1), expected, atol=1e-4, rtol=1e-3)
+
+
+def test_svd_of_a_graph_of_one_kind(x):
+    row, col = (torch.rand(12, 12, generator=torch.Generator().manual_seed(0)).triu(1) > 0.5).nonzero(as_tuple=True)
+    adj = Adjacency.from_edges(torch.cat([row, col]), torch.cat([col, row]), 12, 12).normalize("sym")
+    view = SVD(12, iterations=8)
+    view.allocate(adj, 8, (12,))
+    torch.testing.assert_close(chain([view], adj)(x[:12], 1), adj @ x[:12], atol=1e-4, rtol=1e-3)
+
+
+def test_intents_are_softmax_over_the_own_side(adj, x):
+    view = ready(Intents(5), adj)
+    users, items = (c.detach() for c in view.prototypes)
+    expected = [torch.softmax(x[: SIDES[0]] @ users, 1) @ users.T, torch.softmax(x[SIDES[0] :] @ items, 1) @ items.T]
+    torch.testing.assert_close(view(x), torch.cat(expected))
+    for share in view.shares(x):
+        torch.testing.assert_close(share.sum(1), torch.ones(len(share)))
+    torch.testing.assert_close(chain([view], adj)(x, 1), adj @ x + view(adj @ x))
+    alone = ready(Intents(5, residual=False), adj)
+    torch.testing.assert_close(chain([alone], adj)(x, 1), view(adj @ x))
+
+
+def test_similarity_of_intents(adj):
+    view = ready(Intents(4), adj)
+    with torch.no_grad():
+        for c in view.prototypes:
+            c.copy_(torch.eye(8)[:, :4])
+    assert view.similarity().item() == 0.0
+    with torch.no_grad():
+        view.prototypes[0].fill_(1.0)
+    torch.testing.assert_close(view.similarity(), torch.tensor(0.5))
+    lone = ready(Intents(1), adj)
+    assert lone.similarity().item() == 0.0
+
+
+def test_edge_mask_weighs_edges_by_cosine_and_its_rows_sum_to_one(adj, x):
+    x = x.double().requires_grad_()
+    graph = dense(adj).double()
+    z = graph @ x
+    weight = (F.cosine_similarity(z[:, None], z[None], dim=2) + 1) / 2 * (graph > 0)
+    expected = weight / weight.sum(1, keepdim=True) @ x
+    (wanted,) = torch.autograd.grad(expected.square().sum(), x)
+    out = chain([EdgeMask()], adj.double())(x, 1)
+    (found,) = torch.autograd.grad(out.square().sum(), x)
+    torch.testing.assert_close(out, expected, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-5)
+    masked = EdgeMask().graph(adj, z.float())
+    torch.testing.assert_close(masked.degree(), torch.ones(adj.num_rows))
+
+
+def test_edge_mask_leaves_dropped_edges_dropped(adj, x, rng):
+    dropped = DropEdge(0.5).draw(adj, rng)
+    masked = EdgeMask().graph(dropped, x)
+    assert bool((masked.values[dropped.values == 0] == 0).all())
+    sums = masked.degree()
+    assert bool(((sums - 1).abs() < 1e-5).logical_or(sums == 0).all())
+
+
+@pytest.mark.parametrize("keep", [0.1, 0.5, 0.95])
+def test_gates_hold_their_budget_exactly(adj, x, keep):
+    view = ready(EdgeGates(keep, "straight_through"), adj)
+    with torch.no_grad():
+        for p in view.parameters():
+            p.mul_(6)  # far from a start where all edges are alike
+    p = torch.sigmoid(view.logits(adj, x))
+    torch.testing.assert_close(p.mean(), torch.tensor(keep), atol=1e-5, rtol=0)
+    assert p.std().item() > 0.02
+    rng = torch.Generator().manual_seed(0)
+    draws = torch.stack([view.draw(adj, x, rng).detach() for _ in range(400)])
+    assert set(draws.unique().tolist()) <= {0.0, 1.0}
+    torch.testing.assert_close(draws.mean(), torch.tensor(keep), atol=0.01, rtol=0)
+    torch.testing.assert_close(draws.mean(0), p.detach(), atol=0.13, rtol=0)
+    assert torch.equal(draws[0][adj.transpose.long()], draws[0])
+
+
+def test_the_threshold_is_differentiated_as_the_solution_it_is():
+    logits = torch.randn(9, dtype=torch.float64, generator=torch.Generator().manual_seed(3)).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: calibrated(x, 0.6, iterations=30), (logits,))
+    (gradient,) = torch.autograd.grad(torch.sigmoid(calibrated(logits, 0.6)).sum(), logits)
+    torch.testing.assert_close(gradient, torch.zeros_like(gradient), atol=1e-12, rtol=0)
+    assert calibrated(torch.zeros(0), 0.5).shape == (0,)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.01, 6.0])
+def test_the_threshold_is_found_from_any_spread(spread):
+    logits = spread * torch.linspace(-1, 1, 1001).sign() * torch.linspace(-1, 1, 1001).abs().sqrt()
+    for share in (0.01, 0.3, 0.99):
+        found = torch.sigmoid(calibrated(logits, share)).mean()
+        torch.testing.assert_close(found, torch.tensor(share), atol=2e-4, rtol=0)
+
+
+def test_adversarial_gates_leave_the_representations_alone(adj, x):
+    x = x.clone().requires_grad_()
+    view = ready(EdgeGates(0.5, adversarial=True), adj)
+    logits = view.logits(adj, x)
+    assert torch.autograd.grad(logits.square().sum(), x, allow_unused=True) == (None,)
+    assert not torch.equal(*(view.draw(adj, x, torch.Generator().manual_seed(s)) for s in (0, 1)))
+
+
+def test_gates_are_drawn_once_for_all_layers(adj, x):
+    view = ready(EdgeGates(0.5), adj)
+    step = chain([view], adj, torch.Generator().manual_seed(0))
+    first = step(x, 1)
+    torch.testing.assert_close(step(x, 2), first)
+    assert not torch.equal(step(x, 1), first)
+
+
+def test_adversarial_noise_has_its_length(adj, x):
+    view = ready(AdversarialNoise(0.3), adj)
+    noise = view.draw(x, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(noise.norm(dim=1), torch.full((len(x),), 0.3))
+
+
+def test_hypergraph_is_its_formula(adj, x):
+    view = ready(Hypergraph(6), adj)
+    step = chain([view], adj)
+    y = torch.randn_like(x)
+    first, second = step(x, 1), step(y, 2)
+    for rows, w in ((slice(0, SIDES[0]), view.weights[0]), (slice(SIDES[0], None), view.weights[1])):
+        h = x[rows] @ w
+        torch.testing.assert_close(first[rows], h @ (h.T @ x[rows]))
+        torch.testing.assert_close(second[rows], h @ (h.T @ y[rows]))
+
+
+def test_allocate_names_what_maximises(adj):
+    views = torch.nn.ModuleList([EdgeGates(adversarial=True), Intents(3), AdversarialNoise()])
+    adverse = allocate(views, adj, 8, SIDES)
+    expected = [*views[0].parameters(), *views[2].parameters()]
+    assert [id(p) for p in adverse] == [id(p) for p in expected]
+
+
+@pytest.mark.parametrize(
+    ("build", "text"),
+    [
+        (lambda: SVD(0), "rank must be at least 1, got 0"),
+        (lambda: SVD(2, -1), "iterations must not be negative, got -1"),
+        (lambda: Intents(0), "intents must be at least 1, got 0"),
+        (lambda: EdgeGates(1.0), r"keep must be a share in \(0, 1\), got 1.0"),
+        (lambda: EdgeGates(relaxation="soft"), "relaxation must be 'concrete' or 'straight_through', got 'soft'"),
+        (lambda: EdgeGates(temperature=0.0), "temperature must be positive, got 0.0"),
+        (lambda: EdgeGates(hidden=0), "hidden must be at least 1, got 0"),
+        (lambda: AdversarialNoise(-0.1), "eps must not be negative, got -0.1"),
+        (lambda: AdversarialNoise(hidden=0), "hidden must be at least 1, got 0"),
+        (lambda: Hypergraph(0), "hyperedges must be at least 1, got 0"),
+        (lambda: Hypergraph(p=1.0), r"p must be a probability in \[0, 1\), got 1.0"),
+    ],
+)
+def test_arguments_are_checked(build, text):
+    with pytest.raises(ValueError, match=text):
+        build()
+
+
+@pytest.mark.parametrize("view", [EdgeMask, EdgeGates])
+def test_views_of_edges_come_first(view, adj):
+    with pytest.raises(ValueError, match=f"{view.__name__} changes edges and cannot follow"):
+        chain([Noise(0.1), view()], adj)
