@@ -7,11 +7,16 @@ from gcl.losses.base import Kind as Kind
 from gcl.losses.base import Objective as Objective
 from gcl.losses.base import Rows as Rows
 from gcl.losses.clusters import *  # noqa: F403
+from gcl.losses.combine import *  # noqa: F403
 from gcl.losses.contrast import Contrast as Contrast
 from gcl.losses.contrast import PairPipeline as PairPipeline
 from gcl.losses.energies import *  # noqa: F403
+from gcl.losses.functional.sampled import catalogue_softmax as catalogue_softmax
+from gcl.losses.gated import *  # noqa: F403
+from gcl.losses.gradcache import cached_backward as cached_backward
 from gcl.losses.groups import *  # noqa: F403
 from gcl.losses.heads import *  # noqa: F403
+from gcl.losses.instances import *  # noqa: F403
 from gcl.losses.labels import *  # noqa: F403
 from gcl.losses.memory import *  # noqa: F403
 from gcl.losses.metric import *  # noqa: F403
@@ -25,9 +30,12 @@ from gcl.losses.regression import *  # noqa: F403
 from gcl.losses.sampled import *  # noqa: F403
 from gcl.losses.setfunctions import *  # noqa: F403
 from gcl.losses.sets import *  # noqa: F403
+from gcl.losses.similarity import *  # noqa: F403
 from gcl.losses.soft import *  # noqa: F403
 from gcl.losses.softmax import *  # noqa: F403
 from gcl.losses.sorting import *  # noqa: F403
+from gcl.losses.targets import *  # noqa: F403
+from gcl.losses.tuples import *  # noqa: F403
 
 
 def catalogue(aliases: bool = False) -> dict[str, type[Objective]]:

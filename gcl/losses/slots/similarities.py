@@ -1,5 +1,6 @@
 """Similarities: larger is closer. Each is an inner product of features, maybe followed by a function of one number."""
 
+import math
 from abc import ABC
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -13,7 +14,13 @@ from gcl.losses.functional.numerics import normalise
 from gcl.losses.slots.resolve import resolve
 
 LEAST_DISTANCE = 1e-6
-"""Distances are clamped here: the gradient of a root is singular at zero."""
+"""Below this distance a power of it has no gradient: that of a root is singular at zero."""
+
+
+def power_of_square(square: Tensor, power: float) -> Tensor:
+    """max(square, 0)^power, exact, with a gradient where the root of ``square`` is above :data:`LEAST_DISTANCE`."""
+    smooth = square.clamp_min(LEAST_DISTANCE**2) ** power
+    return smooth + (square.detach().clamp_min(0.0) ** power - smooth.detach())
 
 
 class Similarity(Recorded, nn.Module, ABC):
@@ -96,8 +103,8 @@ class PowerKernel(SquareEuclidean):
         self.gamma = gamma
 
     def transform(self, inner: Tensor) -> Tensor:
-        """-max(squared distance, tiny)^(gamma / 2)."""
-        return -(-inner).clamp_min(LEAST_DISTANCE**2) ** (self.gamma / 2)
+        """-(squared distance)^(gamma / 2)."""
+        return -power_of_square(-inner, self.gamma / 2)
 
 
 class Euclidean(PowerKernel):
@@ -197,6 +204,34 @@ class Clusters(Similarity):
         return inner.clamp_min(torch.finfo(inner.dtype).tiny).log()
 
 
+class Bits(Similarity):
+    """Expected share of equal bits: mean_k [ p_k q_k + (1 - p_k)(1 - q_k) ], p = sigmoid of the rows; in [0, 1].
+
+    On saturated rows (1 + cos of the signs) / 2; at rows of zeros 1/2.
+    """
+
+    def left(self, a: Tensor) -> Tensor:
+        """[p, 1 - p] / sqrt k."""
+        return torch.cat([torch.sigmoid(a), torch.sigmoid(-a)], -1) / a.shape[-1] ** 0.5
+
+
+class MixedKernel(SquareEuclidean):
+    """log(share exp(-r^gamma / tau) + (1 - share) exp(-r² / tau)), r the distance of unit rows: with temperature 1."""
+
+    linear = False
+
+    def __init__(self, gamma: float = 1.0, share: float = 0.5, tau: float = 0.2) -> None:
+        super().__init__(unit=True)
+        if not (0 < gamma <= 2 and 0 < share < 1 and tau > 0):
+            raise ValueError(f"gamma in (0, 2], share in (0, 1), tau > 0 must hold, got {gamma}, {share}, {tau}.")
+        self.gamma, self.share, self.tau = gamma, share, tau
+
+    def transform(self, inner: Tensor) -> Tensor:
+        """By log-sum-exp of the two."""
+        sharp, wide = -power_of_square(-inner, self.gamma / 2) / self.tau, inner.clamp_max(0.0) / self.tau
+        return torch.logaddexp(sharp + math.log(self.share), wide + math.log1p(-self.share))
+
+
 SIMILARITIES: dict[str, Callable[..., Similarity]] = {
     "cosine": Cosine,
     "dot": Dot,
@@ -208,6 +243,8 @@ SIMILARITIES: dict[str, Callable[..., Similarity]] = {
     "bilinear": Bilinear,
     "shifted": Shifted,
     "clusters": Clusters,
+    "bits": Bits,
+    "mixed": MixedKernel,
 }
 
 SimilarityLike = str | Similarity | dict[str, Any]

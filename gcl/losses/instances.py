@@ -1,0 +1,124 @@
+"""Instance and cluster contrast on a bank with one row a thing."""
+
+import torch
+from torch import Tensor
+
+from gcl.losses.base import Objective, Rows, Stateful
+from gcl.losses.contrast import Contrast
+from gcl.losses.functional.memory import closest, nearest
+from gcl.losses.functional.mixing import pick, uniform
+from gcl.losses.functional.numerics import lse, normalise, softplus
+from gcl.losses.slots.temperatures import positive_temperature
+
+__all__ = ["InterCLR"]
+
+
+class InterCLR(Stateful, Objective):
+    r"""Positives among other things of the same pseudo-label, negatives semi-hard, beside plain InfoNCE.
+
+    L = (1 - w) InfoNCE(z1, z2) + w L_inter; a bank holds the last row of every id. L_inter compares z1_i with a random
+    bank row of the same pseudo-label as positive, with a cosine margin m = -0.5 (logit (s - m) / τ), against
+    ``negatives`` rows drawn from the ``pool`` most similar bank rows of other labels. Bank rows carry no gradient.
+    Labels are set by :meth:`recluster`, k-means on the bank, which the owner calls now and then; before that, and
+    without ids, L_inter is 0. Xie et al., Delving into Inter-Image Invariance (IJCV 2022).
+
+    Args:
+        temperature: τ > 0.
+        weight: w in [0, 1].
+        margin: m.
+        negatives: drawn rows.
+        pool: candidates that they are drawn from.
+    """
+
+    kind = "pair"
+    detached = True
+    reference = "Xie et al., IJCV 2022"
+    slots = {
+        "similarity": "Cosine()",
+        "positives": "aligned rows; a bank row of the pseudo-label",
+        "negatives": "rows of the other view; semi-hard bank rows of other labels",
+        "margin": "additive, negative",
+        "kernel": "LogRatio(denominator='all')",
+        "views": "two terms, weighted",
+    }
+    bank: Tensor | None
+    labels: Tensor
+
+    def __init__(
+        self,
+        temperature: float = 0.2,
+        weight: float = 0.25,
+        margin: float = -0.5,
+        negatives: int = 1024,
+        pool: int = 4096,
+    ) -> None:
+        super().__init__()
+        if not 0 <= weight <= 1 or min(negatives, pool) < 1:
+            raise ValueError(
+                f"weight in [0, 1], negatives >= 1, pool >= 1 must hold, got {weight}, {negatives}, {pool}."
+            )
+        self.temperature, self.weight, self.margin = positive_temperature(temperature), weight, margin
+        self.negatives, self.pool = negatives, pool
+        self.contrast = Contrast(temperature=temperature)
+        self.register_buffer("bank", None)
+        self.register_buffer("labels", torch.empty(0, dtype=torch.long))
+
+    def allocate(self, num_ids: int, dim: int) -> None:
+        """Bank rows of 0 and label -1 for every id."""
+        self.bank, self.labels = torch.zeros(num_ids, dim), torch.full((num_ids,), -1)
+
+    @torch.no_grad()
+    def recluster(self, clusters: int, iterations: int = 20) -> Tensor:
+        """Label the visited ids by k-means on their bank rows; returns the labels [num_ids], -1 where unvisited."""
+        if self.bank is None:
+            raise RuntimeError("InterCLR has no bank yet: call objective.build(num_ids, dim) first.")
+        visited = (self.bank.abs().sum(1) > 0).nonzero()[:, 0]
+        rows = self.bank[visited]
+        count = min(clusters, len(rows))
+        self.labels.fill_(-1)
+        if count:
+            centres = rows[torch.randperm(len(rows), generator=self.generator)[:count].to(rows.device)]
+            for _ in range(iterations):
+                place = nearest(rows, centres)
+                sums = torch.zeros_like(centres).index_add_(0, place, rows)
+                centres = torch.where(sums.abs().sum(1, keepdim=True) > 0, normalise(sums), centres)
+            self.labels[visited] = nearest(rows, centres)
+        return self.labels
+
+    def compute(self, z1: Tensor, z2: Tensor, ids: Tensor | None = None) -> Rows:
+        """Loss of every row [B]."""
+        values, _ = self.contrast.compute(z1, z2, ids)
+        if ids is None or self.bank is None:
+            return values, None
+        inter = self._inter(normalise(z1), ids)
+        if self.training:
+            self.bank[ids] = normalise(z1.detach()).to(self.bank.dtype)
+        return (1 - self.weight) * values + self.weight * inter, None
+
+    def _inter(self, x: Tensor, ids: Tensor) -> Tensor:
+        """L_inter of every row, 0 where there is no other row of the label."""
+        assert self.bank is not None
+        bank, label = self.bank.to(x.dtype), self.labels[ids]
+        friend, held = self._friends(ids, label)
+        if not bool(held.any()):
+            return torch.zeros_like(x[:, 0])
+        pool = closest(x, bank, min(self.pool, len(bank)))
+        other = (self.labels[pool] != label[:, None]) & (self.labels[pool] >= 0)
+        chance = uniform(x, *pool.shape, generator=self.generator).masked_fill(~other, -1.0)
+        chosen = chance.topk(min(self.negatives, pool.shape[1]), dim=1).indices
+        scores = (bank[pool.gather(1, chosen)] @ x[:, :, None])[..., 0] / self.temperature
+        scores = scores.masked_fill(~other.gather(1, chosen), -torch.inf)
+        positive = ((x * bank[friend]).sum(1) - self.margin) / self.temperature
+        return torch.where(held, softplus(lse(scores) - positive), 0.0)
+
+    def _friends(self, ids: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
+        """For every row a random other id of its label, and whether there is one."""
+        order = self.labels.argsort(stable=True)
+        ranked = self.labels[order]
+        start, stop = torch.searchsorted(ranked, label), torch.searchsorted(ranked, label, right=True)
+        size = stop - start
+        place = start + pick(label, 2**31 - 1, len(label), generator=self.generator) % size.clamp_min(1)
+        friend = order[place]
+        following = order[start + (place - start + 1) % size.clamp_min(1)]
+        friend = torch.where(friend == ids, following, friend)
+        return friend, (label >= 0) & (size > 1)

@@ -1,0 +1,178 @@
+"""Objectives of objectives, and gradients in chunks."""
+
+import pytest
+import torch
+from torch import nn
+
+from gcl.losses import (
+    BPR,
+    BYOL,
+    AlignUniform,
+    Contrast,
+    InfoNCE,
+    NTXent,
+    PerHead,
+    SigLIP,
+    Sum,
+    SupCon,
+    Symmetric,
+    UncertaintySum,
+    cached_backward,
+)
+from gcl.losses.combine import pareto_weights
+from gcl.testing import check_objective
+
+
+def test_sum(views):
+    loss = Sum([InfoNCE(0.3), {"name": "AlignUniform", "gamma": 0.5}], [1.0, 0.2])
+    expected = InfoNCE(0.3)(*views[:2]) + 0.2 * AlignUniform(0.5)(*views[:2])
+    torch.testing.assert_close(loss(*views[:2]), expected)
+    torch.testing.assert_close(loss.terms(*views[:2])[1], AlignUniform(0.5)(*views[:2]))
+    assert loss.describe() == {"kernel": "1 * InfoNCE + 0.2 * AlignUniform"}
+    assert Sum(["SupCon", "Triplet"]).kind == "labelled" and Sum([BPR()]).kind == "ranking"
+    assert not loss.extra and Sum([InfoNCE(), NTXent()]).extra
+
+
+def test_a_sum_of_a_mean_over_valid_rows_is_not_diluted(views):
+    labels = torch.tensor([0, 0, 1, 2, 3, 4, 5, 6, 7])
+    torch.testing.assert_close(Sum(["SupCon"])(views[0], labels), SupCon()(views[0], labels))
+
+
+def test_uncertainty(views):
+    loss = UncertaintySum(["InfoNCE", "BYOL"]).double()
+    with torch.no_grad():
+        loss.log_variances.copy_(torch.tensor([0.3, -0.2]))
+    a = loss.log_variances.detach()
+    expected = (-a[0]).exp() * InfoNCE()(*views[:2]) + (-a[1]).exp() * BYOL()(*views[:2]) + a.sum()
+    torch.testing.assert_close(loss(*views[:2]), expected)
+
+
+def test_symmetric(views):
+    expected = (SigLIP().double()(*views[:2]) + SigLIP().double()(views[1], views[0])) / 2
+    torch.testing.assert_close(Symmetric("SigLIP").double()(*views[:2]), expected)
+    with pytest.raises(ValueError, match="no place for further negatives"):
+        Symmetric()(views[0][:3], views[1])
+
+
+def test_per_head(views):
+    loss = PerHead(InfoNCE(0.3, similarity="dot"), heads=3).build(9, 5).double()
+    torch.testing.assert_close(loss(*views[:2]), InfoNCE(0.3, similarity="dot")(*views[:2]), rtol=1e-5, atol=1e-5)
+    order = PerHead(InfoNCE(0.3), heads=3).build(9, 5).double()
+    with torch.no_grad():
+        order.weight.copy_(torch.randn(3, 5, 5, generator=torch.Generator().manual_seed(0)))
+    before = order(*views[:2])
+    with torch.no_grad():
+        order.weight.copy_(order.weight.flip(0))
+    torch.testing.assert_close(order(*views[:2]), before)
+
+
+def test_state_of_members_is_built_and_kept(views):
+    loss = Sum([{"name": "MoCo", "size": 20}, "SimSiam"]).build(9, 5).double()
+    loss(*views[:2])
+    assert int(loss.members[0].queue.written) == 9
+    assert any("predictor" in name for name in loss.state_dict())
+
+
+def test_pareto_weights():
+    g = [torch.tensor([1.0, 2.0])]
+    assert pareto_weights(g, g) == (0.5, 0.5)
+    assert pareto_weights(g, [-g[0]]) == (0.5, 0.5)
+    assert pareto_weights([torch.tensor([1.0, 0.0])], [torch.tensor([0.0, 1.0])]) == (0.5, 0.5)
+    assert pareto_weights([torch.tensor([1.0, 0.0])], [torch.tensor([3.0, 0.0])]) == (1.0, 0.0)
+    share, rest = pareto_weights([torch.tensor([2.0, 0.0]), None], [torch.tensor([0.0, 1.0]), torch.zeros(1)])
+    joint = torch.tensor([2.0 * share, rest])
+    for other in torch.linspace(0, 1, 21):
+        assert joint.norm() <= torch.tensor([2.0 * other, 1 - other]).norm() + 1e-6
+
+
+def test_a_composed_objective_conforms():
+    check_objective(lambda: Contrast(similarity="dot", temperature=0.5, kernel="negatives", negatives="both"))
+    check_objective(
+        lambda: Contrast(similarity="square_euclidean", kernel={"name": "pair_rank", "phi": "softplus"}, forward=0.5)
+    )
+
+
+def test_the_suite_finds_a_broken_objective():
+    class Summed(InfoNCE):
+        reference = "nowhere"
+
+        def describe(self):
+            return {"kernel": "x"}
+
+        def forward(self, *inputs, **options):
+            return self.rows(*inputs, **options).sum() * float("nan")
+
+    with pytest.raises(AssertionError, match="the loss must be finite on random inputs"):
+        check_objective(Summed)
+
+    class Ordered(InfoNCE):
+        def compute(self, z1, z2, ids=None):
+            values, valid = super().compute(z1, z2, ids)
+            return values * torch.arange(len(values)), valid
+
+    with pytest.raises(AssertionError, match="permuting the batch must not change the loss"):
+        check_objective(Ordered)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+@pytest.mark.parametrize("chunk", [1, 4, 100])
+def test_gradients_in_chunks_are_those_of_the_batch(views, dropout, chunk):
+    torch.manual_seed(0)
+    towers = [nn.Sequential(nn.Linear(5, 8), nn.Dropout(dropout), nn.ReLU(), nn.Linear(8, 4)).double() for _ in "ab"]
+    loss = InfoNCE("learnable").build(9, 4).double()
+    modules = nn.ModuleList([*towers, loss])
+
+    def gradients():
+        return [p.grad.clone() for p in modules.parameters()]
+
+    def encoder(tower, x):
+        return lambda part: tower(x[part])
+
+    encoders = [encoder(t, v) for t, v in zip(towers, views, strict=False)]
+    torch.manual_seed(1)
+    value = cached_backward(loss, encoders, 9, chunk)
+    got = gradients()
+    modules.zero_grad()
+    torch.manual_seed(1)
+    steps = range(0, 9, chunk)
+    whole = [torch.cat([e(slice(s, min(s + chunk, 9))) for s in steps]) for e in encoders]
+    expected = loss(*whole)
+    expected.backward()
+    torch.testing.assert_close(value, expected.detach())
+    for g, e in zip(got, gradients(), strict=True):
+        torch.testing.assert_close(g, e)
+
+
+def test_the_random_state_goes_on_as_after_one_pass(views):
+    torch.manual_seed(0)
+    drop = nn.Sequential(nn.Linear(5, 4), nn.Dropout(0.5)).double()
+    cached_backward(InfoNCE(), [lambda part: drop(views[0][part]), lambda part: drop(views[1][part])], 9, 3)
+    after = torch.rand(1)
+    torch.manual_seed(0)
+    nn.Sequential(nn.Linear(5, 4), nn.Dropout(0.5))
+    for v in views[:2]:
+        for start in range(0, 9, 3):
+            drop(v[start : start + 3])
+    assert torch.equal(torch.rand(1), after)
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (lambda: Sum([]), "objectives must name at least one objective"),
+        (lambda: Sum(["InfoNCE", "SupCon"]), "objectives must be of one kind, got labelled, pair"),
+        (lambda: Sum(["InfoNCE"], [1.0, 2.0]), "weights must be one an objective, 1, got 2"),
+        (lambda: Symmetric("SupCon"), "objective must be of kind pair, got one of kind labelled"),
+        (lambda: PerHead("BPR"), "objective must be of kind pair, got one of kind ranking"),
+        (lambda: PerHead(heads=0), "heads must be at least 1, got 0"),
+        (lambda: cached_backward(InfoNCE(), [], 4, 0), "chunk must be at least 1, got 0"),
+    ],
+)
+def test_errors(make, text):
+    with pytest.raises(ValueError, match=text):
+        make()
+
+
+def test_unbuilt(views):
+    with pytest.raises(RuntimeError, match="PerHead has no heads yet"):
+        PerHead()(*views[:2])
