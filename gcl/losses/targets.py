@@ -83,7 +83,7 @@ class SupReMix(Objective):
     Args:
         temperature: τ > 0.
         mixtures: made points of each sort an anchor; 0 for none.
-        window: largest |t_j - t_i| and |t_k - t_i|.
+        window: largest |t_j - t_i| and |t_k - t_i|; None: any.
         law: (a, b).
         magnify: weigh negatives by target distance.
     """
@@ -103,14 +103,15 @@ class SupReMix(Objective):
         self,
         temperature: float = 0.1,
         mixtures: int = 8,
-        window: float = float("inf"),
+        window: float | None = None,
         law: tuple[float, float] = (2.0, 8.0),
         magnify: bool = True,
     ) -> None:
         super().__init__()
-        if mixtures < 0 or window <= 0 or min(law) <= 0:
+        if mixtures < 0 or (window is not None and window <= 0) or min(law) <= 0:
             raise ValueError(f"mixtures >= 0, window > 0, law > 0 must hold, got {mixtures}, {window}, {law}.")
-        self.temperature, self.mixtures, self.window = positive_temperature(temperature), mixtures, window
+        self.temperature, self.mixtures = positive_temperature(temperature), mixtures
+        self.window = float("inf") if window is None else window
         self.law, self.magnify = law, magnify
 
     def compute(self, z: Tensor, labels: Tensor) -> Rows:

@@ -161,6 +161,8 @@ def _check_degenerate(factory: Callable[[], Objective], make: Inputs) -> None:
         _finite(*_run(_ready(factory, make), _leaves(inputs, change), options), f"where all rows are {name}")
     inputs, options = make(6, torch.Generator().manual_seed(6))
     if _ready(factory, make).kind == "pair":
+        ids = torch.arange(inputs[1].shape[0]).flip(0)
+        _finite(*_run(_ready(factory, make), inputs[:2], {**options, "ids": ids}), "with ids")
         ids = torch.zeros(inputs[1].shape[0], dtype=torch.long)
         _finite(*_run(_ready(factory, make), inputs[:2], {**options, "ids": ids}), "where all rows are one thing")
 
