@@ -49,7 +49,10 @@ class _Slot(NamedTuple):
 
 MODELS: dict[str, str] = {
     name: f"gcl.recommenders.general.{name.lower()}:{name}"
-    for name in ("Popularity", "EASE", "BPRMF", "LightGCN", "Contrastive", "SGL", "SimGCL", "XSimGCL", "DirectAU")
+    for name in (
+        *("Popularity", "EASE", "BPRMF", "LightGCN", "DirectAU"),
+        *("Contrastive", "SGL", "SimGCL", "XSimGCL", "LightGCL", "DCCF", "HCCF", "NCL"),
+    )
 }
 """Name -> where it is; the folder under ``gcl.recommenders`` is the model's family."""
 

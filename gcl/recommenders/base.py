@@ -115,6 +115,12 @@ class Recommender(Recorded, nn.Module, ABC):
             )
         return query.users
 
+    def check(self, **values: float) -> None:
+        """An error for a setting below 0: weights and penalties that are negative would be maximised."""
+        for name, value in values.items():
+            if value < 0:
+                raise InputError(f"{name} of {type(self).__name__} must not be negative, got {value}.")
+
     def train(self, mode: bool = True) -> Self:
         """As in torch; what was kept for scoring is forgotten."""
         self._kept.clear()

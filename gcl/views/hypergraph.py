@@ -15,7 +15,7 @@ class Hypergraph(GraphView):
     Users meet in hyperedges of users, items in those of items; no edge of the graph is read, O(N K d). H is made once
     for all layers; its dropout is drawn anew at every layer. In a chain the step before is not taken.
     Xia et al., Hypergraph Contrastive Collaborative Filtering (SIGIR 2022), in the form of the authors' torch code:
-    linear, without the layers between hyperedges.
+    linear, without the layers between hyperedges. In eval mode nothing is dropped.
 
     H is not normalised: its products grow with the number of rows and can drown what they are added to. Xavier-uniform
     tables are small (entries of H of the order of d / √(N K)), and a penalty on W keeps them so.
@@ -57,7 +57,7 @@ class Hypergraph(GraphView):
         return step
 
     def _dropped(self, incidence: Tensor, generator: torch.Generator | None) -> Tensor:
-        if not self.p:
+        if not self.p or not self.training:
             return incidence
         keep = torch.rand(incidence.shape, device=incidence.device, generator=generator) >= self.p
         return incidence * keep / (1.0 - self.p)

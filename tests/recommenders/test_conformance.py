@@ -6,9 +6,13 @@ import torch
 from gcl.recommenders.base import Recommender
 from gcl.recommenders.general.bprmf import BPRMF
 from gcl.recommenders.general.contrastive import Contrastive
+from gcl.recommenders.general.dccf import DCCF
 from gcl.recommenders.general.directau import DirectAU
 from gcl.recommenders.general.ease import EASE
+from gcl.recommenders.general.hccf import HCCF
+from gcl.recommenders.general.lightgcl import LightGCL
 from gcl.recommenders.general.lightgcn import LightGCN
+from gcl.recommenders.general.ncl import NCL
 from gcl.recommenders.general.popularity import Popularity
 from gcl.recommenders.general.sgl import SGL
 from gcl.recommenders.general.simgcl import SimGCL
@@ -41,6 +45,13 @@ from gcl.views import SVD, AdversarialNoise, DropEdge, DropNode, EdgeGates, Edge
         lambda data: XSimGCL(data, dim=8, views=[[EdgeMask(), Intents(4), Noise(0.1)]]),
         lambda data: XSimGCL(data, dim=8, views=[[EdgeGates(0.7), AdversarialNoise(0.1)]]),
         lambda data: DirectAU(data, dim=8),
+        lambda data: LightGCL(data, dim=8, p=0.2),
+        lambda data: LightGCL(data, dim=8, views=[[EdgeGates(0.7, adversarial=True), Noise(0.1)]]),
+        lambda data: DCCF(data, dim=8, intents=4),
+        lambda data: DCCF(data, dim=8, intents=4, layout="sslrec", decay=1e-4, independence=0.1, negatives=2),
+        lambda data: HCCF(data, dim=8, hyperedges=6),
+        lambda data: NCL(data, dim=8, clusters=4, warm_up=0),
+        lambda data: NCL(data, dim=8, clusters=4, hops=2, layers=1),
     ],
 )
 def test_recommender_holds_its_contract(build):

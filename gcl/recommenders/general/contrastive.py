@@ -1,19 +1,21 @@
 """Contrastive: LightGCN, two views of its graph and an objective between them, each free to choose."""
 
 from collections.abc import Callable
+import logging
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gcl.data import Batch, Dataset, Pairs
+from gcl.data import Batch, Dataset
 from gcl.encoders import LightGCNEncoder, Readout
 from gcl.losses import BPR, InfoNCE, Objective
 from gcl.recommenders.base import Phase, Recommender
-from gcl.recommenders.general.ranking import ranking_terms
+from gcl.recommenders.general.ranking import ranked_pairs, ranking_terms
 from gcl.views import GraphView, Noise, Views, allocate, two_views
 
+log = logging.getLogger("gcl.recommenders")
 Candidates = Literal["batch", "all"]
 
 
@@ -61,7 +63,8 @@ class Contrastive(Recommender):
         views: two entries, or one that is drawn twice independently; an entry is a view or a chain of views.
         objective: of kind pair.
         weight: of the contrast.
-        candidates: ``batch``, or ``all`` for all users and all items as negatives.
+        candidates: ``batch``, or ``all`` for all users and all items as negatives, where the objective has a place
+            for them; where it has none, the batch.
         negatives: sampled negatives a positive of the ranking loss.
         reg: weight of the penalty on the table's rows.
     """
@@ -84,14 +87,19 @@ class Contrastive(Recommender):
         reg: float = 1e-4,
     ) -> None:
         super().__init__(data)
-        self.sampling = Pairs(negatives)
+        self.check(weight=weight, reg=reg)
+        self.sampling = ranked_pairs(negatives)
         self.encoder = LightGCNEncoder(data.train, dim, layers, readout)
         self.views = two_views(views, GraphView)
+        for view in self.views:
+            self.encoder.check(view)
         self.adverse = allocate(self.views, self.encoder.adj, dim, self.encoder.sides)
         self.user_objective = objective.build(data.num_users, dim)
         self.item_objective = objective.build(data.num_items, dim)
         self.rank = BPR()
-        self.weight, self.reg, self.whole = weight, reg, candidates == "all"
+        self.weight, self.reg, self.whole = weight, reg, candidates == "all" and objective.extra
+        if candidates == "all" and not objective.extra:
+            log.info("%s has no place for further negatives: it contrasts within the batch", type(objective).__name__)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Terms ``rank``, ``contrast`` and ``reg``."""

@@ -40,6 +40,7 @@ class DirectAU(Recommender):
         reg: float = 1e-4,
     ) -> None:
         super().__init__(data)
+        self.check(reg=reg)
         self.encoder = LightGCNEncoder(data.train, dim, layers, readout)
         self.objective = objective.build(len(data.train), dim)
         self.reg = reg

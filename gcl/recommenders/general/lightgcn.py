@@ -2,11 +2,11 @@
 
 from torch import Tensor
 
-from gcl.data import Batch, Dataset, Pairs
+from gcl.data import Batch, Dataset
 from gcl.encoders import LightGCNEncoder, Readout
 from gcl.losses import BPR, Objective
 from gcl.recommenders.base import Recommender
-from gcl.recommenders.general.ranking import ranking_terms
+from gcl.recommenders.general.ranking import ranked_pairs, ranking_terms
 
 
 class LightGCN(Recommender):
@@ -40,7 +40,8 @@ class LightGCN(Recommender):
         reg: float = 1e-4,
     ) -> None:
         super().__init__(data)
-        self.sampling = Pairs(negatives)
+        self.check(reg=reg)
+        self.sampling = ranked_pairs(negatives)
         self.encoder = LightGCNEncoder(data.train, dim, layers, readout)
         self.objective = objective.build(data.num_items, dim)
         self.reg = reg

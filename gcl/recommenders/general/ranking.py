@@ -2,10 +2,18 @@
 
 from torch import Tensor
 
-from gcl.data import Batch
+from gcl.data import Batch, Pairs
 from gcl.encoders import LightGCNEncoder
+from gcl.errors import InputError
 from gcl.losses import Objective
 from gcl.losses.regularisation import ego_square
+
+
+def ranked_pairs(negatives: int) -> Pairs:
+    """The sampling of a ranking loss: at least one negative a positive."""
+    if negatives < 1:
+        raise InputError(f"negatives must be at least 1 for a ranking loss, got {negatives}.")
+    return Pairs(negatives)
 
 
 def ranking_terms(

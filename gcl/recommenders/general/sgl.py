@@ -11,8 +11,9 @@ class SGL(Contrastive):
     """:class:`Contrastive` with two dropped graphs and all users, all items as negatives.
 
     ``views=DropEdge`` is SGL-ED, ``DropNode`` SGL-ND, ``RandomWalk`` SGL-RW. Drawn anew every step, where the paper
-    draws once an epoch. Its weights (0.1 on Yelp2018, 0.5 on Amazon-Book) carry over: both its losses are sums over the
-    batch, both of ours means. Wu et al., SGL (SIGIR 2021).
+    draws once an epoch, and each id of the batch counts once, where the paper counts it as often as the batch has it:
+    its weights (0.1 on Yelp2018, 0.5 on Amazon-Book) are a start, not an equivalent. ``candidates=batch`` is SELFRec's
+    form. Wu et al., SGL (SIGIR 2021).
     """
 
     reference = "Wu et al., SIGIR 2021"

@@ -2,12 +2,12 @@
 
 from torch import Tensor
 
-from gcl.data import Batch, Dataset, Pairs
+from gcl.data import Batch, Dataset
 from gcl.encoders import LightGCNEncoder, Readout
 from gcl.losses import BPR, InfoNCE, Objective
 from gcl.recommenders.base import Phase, Recommender
 from gcl.recommenders.general.contrastive import adversarial_phases, contrast
-from gcl.recommenders.general.ranking import ranking_terms
+from gcl.recommenders.general.ranking import ranked_pairs, ranking_terms
 from gcl.views import GraphView, Noise, Views, allocate, one_view
 
 
@@ -16,6 +16,7 @@ class XSimGCL(Recommender):
 
     Loss = BPR(final) + weight * (objective(final users, layer l* users) + the same of items) + reg * ½ (||E0_u||² +
     ||E0_i||² + ||E0_j||²) / B, final = the readout of the noisy layers, l* = ``contrast_layer`` counted from 1.
+    The penalty is on the table's rows, where the authors' code penalises propagated rows by an unsquared norm.
     Scores come from the clean pass. With l* = L = 1 both sides are the same and only uniformity is left.
     Yu et al., XSimGCL (TKDE 2024).
 
@@ -50,13 +51,15 @@ class XSimGCL(Recommender):
         reg: float = 1e-4,
     ) -> None:
         super().__init__(data)
+        self.check(weight=weight, reg=reg)
         if not 1 <= contrast_layer <= layers:
             raise ValueError(f"contrast_layer must be one of the layers 1 .. {layers}, got {contrast_layer}.")
         if len(views) != 1:
             raise ValueError(f"views must have one entry, XSimGCL takes one pass, got {len(views)}.")
-        self.sampling = Pairs(negatives)
+        self.sampling = ranked_pairs(negatives)
         self.encoder = LightGCNEncoder(data.train, dim, layers, readout)
         self.view = one_view(views[0], GraphView)
+        self.encoder.check(self.view)
         self.adverse = allocate(self.view, self.encoder.adj, dim, self.encoder.sides)
         self.user_objective = objective.build(data.num_users, dim)
         self.item_objective = objective.build(data.num_items, dim)
