@@ -50,6 +50,10 @@ class LightGCNEncoder(nn.Module):
             layers.append(step(layers[-1], k))
         return layers
 
+    def check(self, views: Iterable[nn.Module]) -> None:
+        """An error, at construction, for views that cannot follow one another on this graph."""
+        chain(views, self.adj, torch.Generator(self.adj.values.device).manual_seed(0))
+
     def read(self, layers: Sequence[Tensor]) -> Tensor:
         """One representation [U + I, d] out of those of every layer."""
         return read(layers, self.readout)
