@@ -51,7 +51,7 @@ MODELS: dict[str, str] = {
     name: f"gcl.recommenders.general.{name.lower()}:{name}"
     for name in (
         *("Popularity", "EASE", "BPRMF", "LightGCN", "DirectAU"),
-        *("Contrastive", "SGL", "SimGCL", "XSimGCL", "LightGCL", "DCCF", "HCCF", "NCL"),
+        *("Contrastive", "SGL", "SimGCL", "XSimGCL", "LightGCL", "DCCF", "HCCF", "NCL", "AdaGCL"),
     )
 }
 """Name -> where it is; the folder under ``gcl.recommenders`` is the model's family."""

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from gcl.recommenders.base import Recommender
+from gcl.recommenders.general.adagcl import AdaGCL
 from gcl.recommenders.general.bprmf import BPRMF
 from gcl.recommenders.general.contrastive import Contrastive
 from gcl.recommenders.general.dccf import DCCF
@@ -49,6 +50,8 @@ from gcl.views import SVD, AdversarialNoise, DropEdge, DropNode, EdgeGates, Edge
         lambda data: LightGCL(data, dim=8, views=[[EdgeGates(0.7, adversarial=True), Noise(0.1)]]),
         lambda data: DCCF(data, dim=8, intents=4),
         lambda data: DCCF(data, dim=8, intents=4, layout="sslrec", decay=1e-4, independence=0.1, negatives=2),
+        lambda data: AdaGCL(data, dim=8),
+        lambda data: AdaGCL(data, dim=8, layers=1, negatives=2, gate_low=-0.95),
         lambda data: HCCF(data, dim=8, hyperedges=6),
         lambda data: NCL(data, dim=8, clusters=4, warm_up=0),
         lambda data: NCL(data, dim=8, clusters=4, hops=2, layers=1),

@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from gcl.data import Batch, Dataset, Pairs
+from gcl.data import Batch, Dataset
 from gcl.encoders import LightGCNEncoder
 from gcl.errors import InputError
 from gcl.graph import spmm
@@ -13,7 +13,7 @@ from gcl.losses import BPR, InfoNCE, Objective
 from gcl.losses.regularisation import all_parameters_square
 from gcl.recommenders.base import Recommender
 from gcl.recommenders.general.contrastive import contrast
-from gcl.recommenders.general.ranking import ranking_terms
+from gcl.recommenders.general.ranking import ranked_pairs, ranking_terms
 from gcl.views import EdgeMask, Intents
 
 Layout = Literal["authors", "sslrec"]
@@ -69,7 +69,8 @@ class DCCF(Recommender):
         super().__init__(data)
         if layers < 1:
             raise InputError(f"layers of DCCF must be at least 1: every layer is a contrast; got {layers}.")
-        self.sampling = Pairs(negatives)
+        self.check(weight=weight, reg=reg, intent_reg=intent_reg, decay=decay, independence=independence)
+        self.sampling = ranked_pairs(negatives)
         self.encoder = LightGCNEncoder(data.train, dim, layers, "sum")
         self.intents, self.mask = Intents(intents), EdgeMask()
         self.intents.allocate(self.encoder.adj, dim, self.encoder.sides)

@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor
 
-from gcl.data import Batch, Dataset, Pairs
+from gcl.data import Batch, Dataset
 from gcl.encoders import LightGCNEncoder
 from gcl.errors import InputError
 from gcl.losses import BPR, InfoNCE, Objective
 from gcl.losses.regularisation import all_parameters_square
 from gcl.recommenders.base import Recommender
 from gcl.recommenders.general.contrastive import contrast
-from gcl.recommenders.general.ranking import ranking_terms
+from gcl.recommenders.general.ranking import ranked_pairs, ranking_terms
 from gcl.views import Hypergraph, RandomWalk, chain
 
 
@@ -53,7 +53,8 @@ class HCCF(Recommender):
         super().__init__(data)
         if layers < 1:
             raise InputError(f"layers of HCCF must be at least 1: every layer is a contrast; got {layers}.")
-        self.sampling = Pairs(negatives)
+        self.check(weight=weight, decay=decay)
+        self.sampling = ranked_pairs(negatives)
         self.encoder = LightGCNEncoder(data.train, dim, layers, "sum")
         self.drop, self.hypergraph = RandomWalk(p, renormalize=False), Hypergraph(hyperedges, p)
         self.hypergraph.allocate(self.encoder.adj, dim, self.encoder.sides)

@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from gcl.data import Batch, Dataset, Pairs
+from gcl.data import Batch, Dataset
 from gcl.encoders import LightGCNEncoder
 from gcl.losses import BPR, InfoNCE, Objective
 from gcl.losses.regularisation import all_parameters_square
 from gcl.recommenders.base import Phase, Recommender
 from gcl.recommenders.general.contrastive import adversarial_phases, contrast
-from gcl.recommenders.general.ranking import ranking_terms
+from gcl.recommenders.general.ranking import ranked_pairs, ranking_terms
 from gcl.views import SVD, DropEdge, GraphView, Views, allocate, chain, one_view
 
 
@@ -54,10 +54,12 @@ class LightGCL(Recommender):
         super().__init__(data)
         if len(views) != 1:
             raise ValueError(f"views must have one entry, the other side is the graph itself, got {len(views)}.")
-        self.sampling = Pairs(negatives)
+        self.check(weight=weight, decay=decay)
+        self.sampling = ranked_pairs(negatives)
         self.encoder = LightGCNEncoder(data.train, dim, layers, "sum")
         self.drop, self.view = DropEdge(p, renormalize=False), one_view(views[0], GraphView)
         self.adverse = allocate(self.view, self.encoder.adj, dim, self.encoder.sides)
+        self.encoder.check(self.view)
         self.user_objective = objective.build(data.num_users, dim)
         self.item_objective = objective.build(data.num_items, dim)
         self.rank = BPR()

@@ -1,0 +1,134 @@
+"""AdaGCL's two generators of graphs: an auto-encoder that judges edges, and gates that learn to denoise."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gcl.graph import Adjacency, spmm
+
+BLOCK = 1 << 16
+"""Edges decoded at once where no gradient is asked for."""
+
+
+class EdgeVAE(nn.Module):
+    r"""μ, σ = MLP(x), softplus(MLP(x)); z = μ + σ ε; p_ab = σ(w · ReLU(W ReLU(z_a ∘ z_b))); an edge stays if p_ab >= ½.
+
+    Kept values of the graph are divided by the share that is kept, so that its mass stays. The graph carries no
+    gradient: the generator learns from :meth:`loss` alone, on edges and pairs that are none, so it cannot follow the
+    contrast to keep all or drop all; with no edge over the threshold the graph is empty.
+    Jiang et al., Adaptive Graph Contrastive Learning (KDD 2023).
+
+    Args:
+        dim: width d of representations and of every layer.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.mean = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim))
+        self.spread = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim), nn.Softplus())
+        self.decoder = nn.Sequential(nn.ReLU(), nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, 1))
+
+    def encode(self, x: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor, Tensor]:
+        """z, μ and σ, each [N, d]."""
+        mean, spread = self.mean(x), self.spread(x)
+        noise = torch.randn(mean.shape, device=x.device, dtype=mean.dtype, generator=generator)
+        return mean + spread * noise, mean, spread
+
+    @torch.no_grad()
+    def graph(self, adj: Adjacency, x: Tensor, generator: torch.Generator | None) -> Adjacency:
+        """The graph without the edges that the decoder rejects."""
+        z, _, _ = self.encode(x, generator)
+        ends = zip(adj.row.split(BLOCK), adj.indices.split(BLOCK), strict=True)
+        logits = [self.decoder(z.index_select(0, a) * z.index_select(0, b))[:, 0] for a, b in ends]
+        keep = (torch.cat(logits) >= 0).to(adj.values.dtype) if logits else adj.values
+        return adj.scaled(keep / keep.mean().clamp(min=1e-12), symmetric=True)
+
+    def loss(
+        self, x: Tensor, first: Tensor, second: Tensor, other: Tensor, generator: torch.Generator | None
+    ) -> Tensor:
+        """BCE of edges (first, second) and of pairs (first, other) that are none + 0.1 KL to N(0, 1) + BPR on z.
+
+        Nodes are [B], ``other`` [B, m]; the divergence is a mean over nodes of sums over d.
+        """
+        z, mean, spread = self.encode(x, generator)
+        a, b = F.embedding(first, z), F.embedding(second, z)
+        c, a_wide = F.embedding(other, z), F.embedding(first, z)[:, None]
+        rebuilt = F.softplus(-self.decoder(a * b)).mean() + F.softplus(self.decoder(a_wide * c)).mean()
+        variance = spread.square()
+        divergence = 0.5 * (mean.square() + variance - variance.clamp(min=1e-12).log() - 1).sum(1).mean()
+        rank = F.softplus((a_wide * c).sum(-1) - (a * b).sum(-1, keepdim=True)).mean()
+        return rebuilt + 0.1 * divergence + rank
+
+
+class EdgeDenoiser(nn.Module):
+    r"""Hard-concrete gates a layer: log α_ab = w · [ReLU(W1 x_a) || ReLU(W2 x_b)], a sum of one number for each end.
+
+    In training g = σ((logit(u) + log α) / β), as a view σ(log α); stretched to (γ, ζ) and cut to [0, 1], so that gates
+    are exactly 0 or 1 with a probability that has a gradient. The gated graph is normalised by its own row sums, of at
+    least 0.01. Gates differ by direction. Gradients reach them through the values of the sparse product.
+    Jiang et al., AdaGCL (KDD 2023); gates: Louizos et al. (ICLR 2018).
+
+    Keeping all edges is the easy answer; :meth:`open`, the expected share of gates that are not 0, is its price.
+
+    Args:
+        dim: width of the representations.
+        layers: number of propagation steps, each with gates of its own.
+        low: γ < 0.
+        high: ζ > 1.
+    """
+
+    def __init__(self, dim: int, layers: int, low: float = -0.45, high: float = 1.05) -> None:
+        super().__init__()
+        if not low < 0.0 or not high > 1.0:
+            raise ValueError(
+                f"low must be below 0 and high above 1, or no gate is ever shut or open, got {low}, {high}."
+            )
+        self.low, self.high = low, high
+        self.rows = nn.ModuleList(_score(dim) for _ in range(layers))
+        self.columns = nn.ModuleList(_score(dim) for _ in range(layers))
+
+    def logits(self, adj: Adjacency, x: Tensor, layer: int) -> Tensor:
+        """log α of every edge [E], for what enters layer 1, 2 ..., [N, d]."""
+        a, b = self.rows[layer - 1](x)[:, 0], self.columns[layer - 1](x)[:, 0]
+        return a.index_select(0, adj.row) + b.index_select(0, adj.indices)
+
+    def graph(
+        self, adj: Adjacency, logits: Tensor, noise: Tensor | None = None, beta: Tensor | float = 1.0
+    ) -> Adjacency:
+        """The gated graph, normalised; ``noise`` u [E] uniform in (0, 1), None for a view."""
+        gate = torch.sigmoid(logits if noise is None else (torch.logit(noise, 1e-6) + logits) / beta)
+        mask = (gate * (self.high - self.low) + self.low).clamp(0.0, 1.0)
+        degree = adj.with_values(mask).degree().clamp(min=0.01).rsqrt()
+        return adj.with_values(mask * degree.index_select(0, adj.row) * degree.index_select(0, adj.indices))
+
+    def view(self, adj: Adjacency, x: Tensor) -> list[Tensor]:
+        """x and what every layer makes of it, L + 1 tensors, on graphs without noise and without gradient to gates."""
+        layers = [x]
+        for layer in range(1, len(self.rows) + 1):
+            with torch.no_grad():
+                gated = self.graph(adj, self.logits(adj, layers[-1], layer))
+            layers.append(spmm(gated, layers[-1]))
+        return layers
+
+    def forward(
+        self, adj: Adjacency, x: Tensor, beta: Tensor | float, generator: torch.Generator | None
+    ) -> tuple[list[Tensor], Tensor]:
+        """Layers 0 .. L on noisy gates, with gradient to them, and the sum over layers of :meth:`open`."""
+        layers, price = [x], list[Tensor]()
+        for layer in range(1, len(self.rows) + 1):
+            logits = self.logits(adj, layers[-1], layer)
+            noise = torch.rand(logits.shape, device=x.device, dtype=x.dtype, generator=generator)
+            price.append(self.open(logits, beta))
+            layers.append(spmm(self.graph(adj, logits, noise, beta), layers[-1]))
+        return layers, torch.stack(price).sum()
+
+    def open(self, logits: Tensor, beta: Tensor | float) -> Tensor:
+        """Mean probability that a gate is not 0: σ(log α - β log(-γ / ζ))."""
+        return torch.sigmoid(logits - beta * math.log(-self.low / self.high)).mean()
+
+
+def _score(dim: int) -> nn.Sequential:
+    """One number a node; the two of an edge add up."""
+    return nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, 1))
