@@ -81,7 +81,8 @@ def read_inter(path: Path, named: Named, label: str | None = None, separator: st
     chosen = pick(present, named, str(path))
     if label is not None and label in present:
         chosen = {role: c for role, c in chosen.items() if c != label} | {"part": label}
-    return read_table(path, separator, 1, None, {present.index(column): role for role, column in chosen.items()})
+    places = {present.index(column): role for role, column in chosen.items()}
+    return read_table(path, separator, True, None, places, len(present))
 
 
 def _fields(path: Path, separator: str) -> list[str]:
@@ -102,7 +103,7 @@ def _side(path: Path, role: str, rename: dict[str, str]) -> "pl.DataFrame":
 
     kinds = {name: kind for name, _, kind in (field.partition(":") for field in _fields(path, "\t"))}
     ids = find(list(kinds), role.removesuffix("s")) or next(iter(kinds))
-    frame = read_table(path, "\t", 1, None, dict(enumerate(kinds)))
+    frame = read_table(path, "\t", True, None, dict(enumerate(kinds)), len(kinds))
     columns = [_typed(name, kind).alias(rename.get(name, name)) for name, kind in kinds.items() if name != ids]
     return frame.select(pl.col(ids).alias("id"), *columns)
 

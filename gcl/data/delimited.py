@@ -65,7 +65,8 @@ def _read(path: Path, named: dict[str, str | None], separator: str | None) -> "p
         named = {**named, **dict(zip(("user", "item", "value", "time"), present, strict=False))}
         log.info("%s: no header; user, item, value, time are columns 1 to %d", path, min(4, len(present)))
     chosen = pick(present, named, str(path))
-    return read_table(path, mark, int(header), quote, {present.index(c): role for role, c in chosen.items()})
+    places = {present.index(column): role for role, column in chosen.items()}
+    return read_table(path, mark, header, quote, places, len(present))
 
 
 def _separator(path: Path, lines: list[str], wanted: str | None) -> str:

@@ -52,6 +52,44 @@ def test_separators_are_found_and_told(write, caplog, text, separator):
     assert data.name == "r"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\nuser,item\n1,2\n3,4\n",
+        "\ufeff\r\n \r\nuser,item\r\n1,2\r\n3,4\r\n",
+        "user,item\n\n\n1,2\n3,4\n",
+        "user,item\n1,2\n\n  \n3,4\n\n\n",
+        "\n1,2\n\n3,4\n",
+        "\nuser::item\n\n1::2\n\n3::4",
+        "\nuser_id\titem_id\n\n1\t2\n\n3\t4\n",
+        'user,item\n\n"1",2,\n3,4,\n',
+    ],
+)
+@pytest.mark.parametrize("suffix", ["csv", "inter"])
+def test_blank_lines_are_skipped(write, text, suffix):
+    if suffix == "inter" and "\t" not in text:
+        text = text.replace("::", ",").replace('"', "").replace(",\n", "\n").replace(",", "\t")
+        text = text.replace("user", "user_id").replace("item", "item_id")
+        if "user" not in text:
+            pytest.skip("an atomic file has a header")
+    assert pairs(load(write(f"r.{suffix}", text), format="csv" if suffix == "csv" else None, **ALL)) == [
+        ("1", "2"),
+        ("3", "4"),
+    ]
+
+
+def test_columns_that_nobody_asked_for(write):
+    text = "user,a,item,b,c,d\n1,,2,x,y,z\n3,,4,x,y,z\n"
+    assert pairs(load(write("r.csv", text), **ALL)) == [("1", "2"), ("3", "4")]
+    assert pairs(load(write("r.dat", text.replace(",", "::")), **ALL)) == [("1", "2"), ("3", "4")]
+
+
+def test_empty_rows_are_told(write, caplog):
+    with caplog.at_level(logging.INFO, "gcl.data"):
+        load(write("r.csv", "user,item\n1,2\n\n,\n3,4\n"), **ALL)
+    assert "2 rows with nothing in user, item are skipped" in caplog.text
+
+
 def test_columns_by_name_and_by_number(write):
     named = write("named.csv", "when,who,what,stars\n1,a,x,5\n2,b,y,1\n")
     data = load(named, user="who", item="what", time="when", min_value=None, **ALL)
@@ -198,7 +236,12 @@ CSV = "user,item,rating,time\n1,5,3,10\n1,6,4,20\n2,5,5,30\n"
         ("user,item,rating\n1,2,3\n1,3,?\n", {}, r"the value must be a number in every row, but row 2 has '\?'\.$"),
         ("user,item,rating\n1,2,3\n1,3,inf\n", {}, r"the value must be a number in every row, but row 2 has 'inf'\.$"),
         ("user,item\n1,2\n3\n", {}, r"the item must be given in every row, but row 2 has none; remove or mend the row"),
-        ("user,item\n1,2\n3,4,5\n", {}, r"^Cannot read .*r\.csv, separated by ',': "),
+        ("user,item\n1,2\n3,4,5\n", {}, r"r\.csv: line 3 has 3 fields, separated by ',', and every line must have"),
+        ("\nuser,item\n\n1\n2,3\n", {}, r"r\.csv: line 4 has 1 field, separated by ',', and every line must have 2"),
+        ("user,item\n1,2,3\n2,3\n", {}, r"r\.csv: line 2 has 3 fields, .* have 2, as the first one; mend or"),
+        ('user,item\n1,2\n3,"4\n5,6\n', {}, r"r\.csv: after line 2, a quotation mark is not closed or stands"),
+        ("u::item\n1::2\n3::4::5\n", {"user": "u"}, r"r\.csv: line 3 has 3 fields, separated by '::', and every"),
+        ("user,item\n \n\n", {}, r"r\.csv has no interactions: it is empty, or holds a header alone\.$"),
         ("", {}, r"r\.csv is empty\.$"),
         ("\n \n", {}, r"r\.csv is empty\.$"),
         ("user,item\n", {}, r"r\.csv has no interactions: it is empty, or holds a header alone\.$"),
@@ -234,6 +277,9 @@ def test_bad_files(write, tmp_path):
         load(str(tmp_path / "nothing"))
     with pytest.raises(InputError, match=r"latin\.csv is not UTF-8 text; convert it"):
         load(write("latin.csv", "user,item\né,1\nb,2\n", "latin1"))
+    late = write("late.csv", "user,item\n" + "a,1\nb,2\n" * 5000 + "é,1\n", "latin1")
+    with pytest.raises(InputError, match=r"late\.csv is not UTF-8 text; convert it"):
+        load(late)
     write("many/a.csv", CSV)
     write("many/b.csv", CSV)
     with pytest.raises(InputError, match=r"many must hold one \.inter .* it holds a\.csv, b\.csv\. Name"):
