@@ -59,8 +59,9 @@ class LightGCNEncoder(nn.Module):
         return read(layers, self.readout)
 
     def split(self, table: Tensor) -> tuple[Tensor, Tensor]:
-        """The rows of users and those of items of a table [U + I, d]."""
-        return table[: self.num_users], table[self.num_users :]
+        """The rows of users and those of items of a table [U + I, d]; their gradients come back in one piece."""
+        users, items = torch.split(table, [self.num_users, table.shape[0] - self.num_users])
+        return users, items
 
     def rows(self, table: Tensor, users: Tensor, *items: Tensor) -> list[Tensor]:
         """Rows of users [B] and of each index of items [B] or [B, m], in one lookup (one dense gradient)."""

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 Readout = Literal["mean", "sum", "mean_without_0", "last"]
@@ -21,7 +20,9 @@ def read(layers: Sequence[Tensor], readout: Readout = "mean") -> Tensor:
     if readout == "last" or len(layers) == 1:
         return layers[-1]
     used = list(layers[1:] if readout == "mean_without_0" else layers)
-    total = torch.add(used[0], used[1]) if len(used) > 1 else used[0]
+    if len(used) == 1:
+        return used[0]
+    total = used[0] + used[1]
     for layer in used[2:]:
-        total = total + layer
-    return total if readout == "sum" else total / len(used)
+        total.add_(layer)
+    return total if readout == "sum" else total.div_(len(used))

@@ -100,6 +100,19 @@ def test_large_logits_neither_overflow_nor_vanish():
     torch.testing.assert_close(row, expected, rtol=1e-6, atol=1e-2)
 
 
+@pytest.mark.parametrize("case", ["distinct", "repeated column", "repeated row", "other rows"])
+def test_ids_that_say_no_more_than_positions_need_no_mask(tile, case):
+    x, y = draw(6, 11)
+    ids = torch.randperm(11, generator=torch.Generator().manual_seed(1))
+    if case == "repeated column":
+        ids[9] = ids[2]
+    if case == "repeated row":
+        ids[4] = ids[1]
+    row_ids = ids[:6].flip(0) if case == "other rows" else ids[:6]
+    assert module._positional(row_ids, ids) == (case == "distinct")
+    compare(x, y, row_ids[:, None] == ids, True, True, row_ids=row_ids, column_ids=ids)
+
+
 def test_chosen_by_size(monkeypatch):
     x, y = draw(4, 4)
     seen = []

@@ -12,7 +12,7 @@ from gcl.losses.functional.numerics import lse
 
 DENSE_BUDGET = {"cpu": 2**16, "cuda": 2**26}
 """Most logits that are kept for the backward pass, by device type; a larger matrix is streamed."""
-TILE = {"cpu": 2**21, "cuda": 2**26}
+TILE = {"cpu": 2**20, "cuda": 2**26}
 """Logits of one tile, by device type."""
 LEAST_ROWS = 64
 """Fewest rows of a tile: below that its matrix products are slow."""
@@ -74,10 +74,20 @@ def log_partition(
     if stream is None:
         stream = not fits(rows, count, x.device)
     if stream:
+        if keep == "different" and _positional(row_ids, column_ids):
+            row_ids = column_ids = None
         row, column = _LogPartition.apply(x, y, bias, Rule(row_ids, column_ids, keep), columns)
         return row, column if columns else None
-    logits = _tile(x, y, bias, Rule(row_ids, column_ids, keep), slice(0, rows), inplace=False)
+    logits = _tile(x, y, bias, Rule(row_ids, column_ids, keep), slice(0, rows))
     return lse(logits, 1), lse(logits, 0) if columns else None
+
+
+def _positional(row_ids: Tensor | None, column_ids: Tensor | None) -> bool:
+    """Whether ids say no more than positions do: row i is column i, and no id comes twice. Then no mask is needed."""
+    if row_ids is None or column_ids is None or not torch.equal(row_ids, column_ids[: row_ids.numel()]):
+        return False
+    ordered = torch.sort(column_ids).values
+    return not bool((ordered[1:] == ordered[:-1]).any())
 
 
 def _hidden(rule: Rule, part: slice, count: int) -> Tensor | None:
@@ -91,16 +101,23 @@ def _hidden(rule: Rule, part: slice, count: int) -> Tensor | None:
     return ~equal | (own == torch.arange(count, device=equal.device))
 
 
-def _tile(x: Tensor, y: Tensor, bias: Tensor | None, rule: Rule, part: slice, inplace: bool = True) -> Tensor:
-    """Logits of the rows of ``part``, -inf where an entry does not count."""
-    logits = x[part] @ y.T if bias is None else torch.addmm(bias, x[part], y.T)
+def _tile(x: Tensor, y: Tensor, bias: Tensor | None, rule: Rule, part: slice, out: Tensor | None = None) -> Tensor:
+    """Logits of the rows of ``part``, -inf where an entry does not count; in the first rows of ``out`` if given."""
+    rows = x[part]
+    place = None if out is None else out[: rows.shape[0]]
+    logits = torch.mm(rows, y.T, out=place) if bias is None else torch.addmm(bias, rows, y.T, out=place)
     mask = _hidden(rule, part, y.shape[0])
     if mask is not None:
-        return logits.masked_fill_(mask, -math.inf) if inplace else logits.masked_fill(mask, -math.inf)
+        return logits.masked_fill(mask, -math.inf) if out is None else logits.masked_fill_(mask, -math.inf)
     if rule.keep == "different":
-        logits = logits if inplace else logits.clone()
+        logits = logits.clone() if out is None else logits
         logits.diagonal(part.start).fill_(-math.inf)
     return logits
+
+
+def _room(x: Tensor, y: Tensor) -> Tensor:
+    """Memory for one tile, used by each in turn: to make it anew costs as much time as to fill it."""
+    return x.new_empty(min(x.shape[0], tile_rows(y.shape[0], x.device)), y.shape[0])
 
 
 def _tiles(rows: int, columns: int, device: torch.device) -> Iterator[slice]:
@@ -136,8 +153,9 @@ class _LogPartition(torch.autograd.Function):
         row = x.new_empty(x.shape[0])
         column = x.new_zeros(y.shape[0] if columns else 0)
         top = torch.full_like(column, -math.inf)
+        room = _room(x, y)
         for part in _tiles(x.shape[0], y.shape[0], x.device):
-            logits = _tile(x, y, bias, ctx.rule, part)
+            logits = _tile(x, y, bias, ctx.rule, part, room)
             if ctx.shift is not None:
                 logits.sub_(ctx.shift).exp_()
                 row[part] = logits.sum(1).log_().add_(ctx.shift)
@@ -161,9 +179,10 @@ class _LogPartition(torch.autograd.Function):
         x, y, bias, row, column = ctx.saved_tensors
         dx, dy = torch.zeros_like(x), torch.zeros_like(y)
         dbias = None if bias is None else torch.zeros_like(bias)
+        room = _room(x, y)
         with torch.autocast(x.device.type, enabled=False):
             for part in _tiles(x.shape[0], y.shape[0], x.device):
-                weight = _tile(x, y, bias, ctx.rule, part)
+                weight = _tile(x, y, bias, ctx.rule, part, room)
                 if ctx.shift is not None:
                     weight = _shared(weight, ctx, row[part], row_grad[part], column, column_grad)
                 else:
@@ -177,9 +196,7 @@ class _LogPartition(torch.autograd.Function):
         return dx, dy, dbias, None, None
 
 
-def _shared(
-    logits: Tensor, ctx: Any, row: Tensor, row_grad: Tensor, column: Tensor, column_grad: Tensor
-) -> Tensor:
+def _shared(logits: Tensor, ctx: Any, row: Tensor, row_grad: Tensor, column: Tensor, column_grad: Tensor) -> Tensor:
     """Gradient of the logits of a tile by one exponential an entry, in place."""
     e = logits.sub_(ctx.shift).exp_()
     factor = _scale(row, row_grad, ctx.shift)[:, None]
