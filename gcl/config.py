@@ -87,7 +87,8 @@ def resolve(
 
     Args:
         model: a name or an import path.
-        dataset: a card's name, a path, or a data set already loaded (then the data section is empty).
+        dataset: a card's name, a path, or a data set already loaded (then the data section is empty). A ``Path``, and
+            a data set that comes from no card, have no tuned file.
         settings: ``key=value`` texts, or a mapping of sections whose values may be instances of parts.
         config_file: a file of sections.
         plain: leave the tuned file out.
@@ -96,9 +97,12 @@ def resolve(
         InputError: an unknown model, key or part (with the nearest name), a value of another type, a file that cannot
             be read.
     """
-    label = str(getattr(dataset, "name", dataset))
+    from gcl.data import Dataset
+
+    label = dataset.name if isinstance(dataset, Dataset) else str(dataset)
+    carded = bool(dataset.card) if isinstance(dataset, Dataset) else isinstance(dataset, str)
     layers: list[Layer] = []
-    tuned = None if plain else tuned_file(model, label)
+    tuned = tuned_file(model, label) if carded and not plain else None
     if tuned is not None:
         layers.append(_file_layer(tuned, f"configs/{tuned.parent.name}/{tuned.name}", model))
     if config_file is not None:

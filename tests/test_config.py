@@ -1,3 +1,6 @@
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 
 from gcl import config
@@ -57,6 +60,14 @@ def test_plain_and_other_data_sets_skip_the_tuned_file(shared):
     assert config.tuned_file("SimGCL", "toy") == shared / "configs/simgcl/toy.yaml"
     assert config.tuned_file("SimGCL", "data/toy") is None
     assert config.tuned_file("mypkg.mod:SimGCL", "toy") is None
+
+
+def test_only_a_card_has_a_tuned_file(shared):
+    mine = replace(tiny_dataset(), name="toy")
+    for dataset in (Path("sub/toy"), Path("toy"), mine):
+        assert resolve("SimGCL", dataset).model["dim"] == 64
+    assert resolve("SimGCL", Path("sub/toy")).dataset == str(Path("sub/toy"))
+    assert resolve("SimGCL", replace(mine, card={"title": "Toy"})).model["dim"] == 32
 
 
 @pytest.mark.parametrize(
