@@ -144,12 +144,15 @@ class Interactions:
         position = torch.searchsorted(self.keys, key).clamp_(max=len(self) - 1)
         return self.keys[position] == key
 
-    def union(self, other: "Interactions") -> Self:
-        """These rows, then those of ``other`` (same users and items); a column that one lacks is dropped."""
+    def union(self, other: "Interactions") -> "Interactions":
+        """These rows, then those of ``other`` (same users and items); a column that one lacks is dropped.
+
+        Plain interactions, whatever these are: what was added may not be training data.
+        """
         time = None if self.time is None or other.time is None else torch.cat([self.time, other.time])
         value = None if self.value is None or other.value is None else torch.cat([self.value, other.value])
         user, item = torch.cat([self.user, other.user]), torch.cat([self.item, other.item])
-        return type(self)(user, item, self.num_users, self.num_items, time, value)
+        return Interactions(user, item, self.num_users, self.num_items, time, value)
 
 
 class TrainInteractions(Interactions):

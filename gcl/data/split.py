@@ -10,6 +10,10 @@ import torch
 from gcl.data.interactions import Interactions, TrainInteractions
 
 
+ASIDE = "10 % of train"
+"""What ``made`` says of a valid part that was taken out of train."""
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """Train, valid and test over the same users and items; ``made`` says how (kind, ratios, order, seed).
@@ -46,15 +50,22 @@ class Split:
             digest.update(part.keys.cpu().numpy().tobytes())
         return digest.hexdigest()[:16]
 
+    @property
+    def set_aside(self) -> bool:
+        """Whether valid was taken out of the train part of a published split that had none."""
+        return self.made.get("valid") == ASIDE
+
     @cached_property
-    def seen(self) -> TrainInteractions:
+    def seen(self) -> Interactions:
         """Train and valid together: what is known of users when test is ranked."""
         return self.train.union(self.valid)
 
     def refit(self) -> Self:
         """The split whose train part is train and valid together, valid being empty; test is untouched."""
         nothing = self.valid.select(torch.zeros(0, dtype=torch.int64, device=self.valid.user.device))
-        return type(self)(self.seen, nothing, self.test, {**self.made, "refit": True})
+        rows = self.seen
+        train = TrainInteractions(rows.user, rows.item, rows.num_users, rows.num_items, rows.time, rows.value)
+        return type(self)(train, nothing, self.test, {**self.made, "refit": True})
 
     def to(self, device: torch.device | str) -> Self:
         """The same split on another device."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from gcl.data.interactions import Interactions, TrainInteractions
-from gcl.data.split import Split
+from gcl.data.split import ASIDE, Split
 from gcl.errors import InputError
 
 log = logging.getLogger("gcl.data")
@@ -100,7 +100,7 @@ def given(train: Interactions, valid: Interactions | None, test: Interactions, s
         sizes = _sizes(count, list(SET_ASIDE))
         aside = _rank(train.user, _shuffled(len(train), seed)) >= sizes[0][train.user]
         train, valid = train.select(~aside), train.select(aside)
-        made |= {"valid": "10 % of train", "seed": seed}
+        made |= {"valid": ASIDE, "seed": seed}
         log.info("the split has no valid part: %d of %d train rows set aside", len(valid), len(valid) + len(train))
     try:
         return Split(_as_train(train), valid, test, made)

@@ -52,7 +52,8 @@ def evaluate(
     """Rank the catalogue for every user who has an item in ``part``, and measure the lists.
 
     ``scorer``: anything with ``scores(query) -> [B, num_items]``; a module is put in eval mode and restored.
-    ``exclude``: ``seen`` leaves out train items on valid, train and valid items on test; ``train``; ``none``.
+    ``exclude``: ``seen`` leaves out train items on valid, train and valid items on test; ``train`` train items alone
+    (of a published split without a valid part: all its train items, those set aside for valid too); ``none``.
     ``candidates``: ``full``, or ``uniN``: the user's test items among N others (:func:`gcl.evaluation.candidates.draw`
     with ``seed``); such metrics are named ``ndcg@10/uni100`` and cannot be compared with full ranking
     (Krichene and Rendle, 2020). ``min_train``: only users with so many train rows are counted.
@@ -67,8 +68,15 @@ def evaluate(
     """
     check_quantiles(quantiles)
     made = rank(
-        scorer, data, part, k=k, exclude=exclude, candidates=candidates, min_train=min_train,
-        memory_bytes=memory_bytes, seed=seed,
+        scorer,
+        data,
+        part,
+        k=k,
+        exclude=exclude,
+        candidates=candidates,
+        min_train=min_train,
+        memory_bytes=memory_bytes,
+        seed=seed,
     )
     return _measure(made, data, quantiles)
 
@@ -136,9 +144,7 @@ class _Sampled:
 _Source = _Catalogue | _Sampled
 
 
-def _lists(
-    scorer: Scorer, data: Dataset, part: Part, users: Tensor, k: int, rows: int, source: _Source
-) -> Tensor:
+def _lists(scorer: Scorer, data: Dataset, part: Part, users: Tensor, k: int, rows: int, source: _Source) -> Tensor:
     """Items [n, k] of all users, by blocks of ``rows``; the last block is filled up with its last user."""
     device = _device(scorer, users)
     name = type(scorer).__name__
@@ -193,8 +199,8 @@ def _left_out(data: Dataset, part: Part, exclude: Exclude) -> CSR | None:
     """Items that no list of a user may hold, by user id."""
     if exclude == "none":
         return None
-    seen: Interactions = data.split.seen if exclude == "seen" and part == "test" else data.train
-    return seen.by_user
+    whole = part == "test" and (exclude == "seen" or data.split.set_aside)
+    return (data.split.seen if whole else data.train).by_user
 
 
 def _block_rows(memory_bytes: int, num_items: int, users: int) -> int:

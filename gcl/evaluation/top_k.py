@@ -27,8 +27,8 @@ class Scorer(Protocol):
 def scoring(scorer: Scorer) -> Iterator[None]:
     """No gradient, and every module of the scorer in eval mode; each one's own mode is restored at the end."""
     modes = [(m, m.training) for m in scorer.modules()] if isinstance(scorer, nn.Module) else []
-    for module, _ in modes:
-        module.training = False
+    if isinstance(scorer, nn.Module):
+        scorer.eval()  # a recommender forgets here what it kept for scoring
     try:
         with torch.no_grad():
             yield

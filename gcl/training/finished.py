@@ -23,7 +23,7 @@ class Run:
     """A run in a folder; the source of its data is not needed.
 
     ``path``; ``config`` resolved; ``environment``: seed, device, threads, versions; ``result`` as in ``result.json``,
-    empty while the run is not finished; ``data``: what the model was trained on; ``model`` with the weights of
+    empty while the run is not finished; ``data``: what it was given; ``model`` with the weights of
     ``best/``, on the CPU. Data and model are read when they are first asked for.
     """
 
@@ -37,15 +37,19 @@ class Run:
 
     @cached_property
     def data(self) -> Dataset:
-        """The data set; after a refit, with train and valid as one."""
-        data = stored.read(self.directory.data)
-        return data.refit() if self._best[1]["refit"] else data
+        """The data set that the run was given."""
+        return stored.read(self.directory.data)
+
+    @cached_property
+    def trained_on(self) -> Dataset:
+        """The data set as the model knows it: after a refit, with train and valid as one."""
+        return self.data.refit() if self._best[1]["refit"] else self.data
 
     @cached_property
     def model(self) -> Recommender:
         """The model, built from the stored data, with the weights of ``best/``."""
         with initialising(self.environment["seed"]):
-            model = build.create(self.config.name, self.data, self.config.model)
+            model = build.create(self.config.name, self.trained_on, self.config.model)
         try:
             model.load_state_dict(self._best[0])
         except RuntimeError as error:
@@ -91,11 +95,11 @@ class Run:
             raise InputError("recommend takes users or a history: name one of them.")
         show = self.config.data.get("show") or ("title",)
         if history is not None:
-            return {"history": recommend.for_history(self.model, self.data, [str(i) for i in history], k, show)}
+            return {"history": recommend.for_history(self.model, self.trained_on, [str(i) for i in history], k, show)}
         if users == "all":
-            return recommend.for_everybody(self.model, self.data, k, show)
+            return recommend.for_everybody(self.model, self.trained_on, k, show)
         names = [users] if isinstance(users, str) else [str(user) for user in users or ()]
-        return recommend.for_users(self.model, self.data, names, k, show)
+        return recommend.for_users(self.model, self.trained_on, names, k, show)
 
 
 def load_run(path: str | Path) -> Run:

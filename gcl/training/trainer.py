@@ -60,7 +60,7 @@ class Trainer:
         if self.settings.refit and not len(data.valid):
             raise InputError(f"train.refit needs a valid part to add to train, and {data.name!r} has none.")
         self.model: Recommender = model.to(fabric.device)
-        self.data = data if fabric.device.type == "cpu" else data.to(fabric.device)
+        self.source = self.data = data if fabric.device.type == "cpu" else data.to(fabric.device)
         self.ledger = Ledger()
         self.committed = set[str]()
         self.began = self.saved = time.monotonic()
@@ -98,7 +98,7 @@ class Trainer:
 
     def _refit_model(self) -> None:
         """Go on with a new model of the same seed on train and valid together."""
-        self.data = self.data.refit()
+        self.data = self.source.refit()
         with initialising(self.job.seed):
             self.model = type(self.model)(self.data.to("cpu"), **self.arguments)
         self.model.to(self.fabric.device)
@@ -125,8 +125,8 @@ class Trainer:
             record = self.ledger.best
             self.model.load_state_dict(checkpoint.load(self.run.best)[0])
         tested: Evaluation | None = None
-        if len(self.data.test):
-            tested = self._breaking(lambda: evaluate(self.model, self.data, "test", **self.job.evaluate))
+        if len(self.source.test):
+            tested = self._breaking(lambda: evaluate(self.model, self.source, "test", **self.job.evaluate))
         else:
             log.warning("%r has no test part: nothing is reported on test", self.data.name)
         if self.board is not None:
@@ -144,7 +144,7 @@ class Trainer:
             "dataset": self.data.name,
             "seed": self.job.seed,
             "protocol": tested.protocol.to_dict() if tested else None,
-            "split_hash": self.data.split.hash,
+            "split_hash": self.source.split.hash,
             "metrics": {"valid": chosen["valid"], "test": tested.metrics if tested else {}},
             "epochs": self.ledger.epochs,
             "best_epoch": chosen["epoch"],

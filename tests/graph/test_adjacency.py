@@ -7,6 +7,7 @@ from gcl.data import Interactions, TrainInteractions
 from gcl.errors import InputError
 from gcl.graph import Adjacency
 from gcl.graph.structure import check_size
+from gcl.testing import tiny_dataset
 
 
 def dense(adj, values=None):
@@ -230,3 +231,11 @@ def test_conversions_that_cannot_be_are_errors():
         Adjacency.from_pyg(Data(x=torch.ones(3, 1)))
     with pytest.raises(ValueError, match="only a square graph can be a Data, got 2 x 3"):
         Adjacency.from_edges(torch.tensor([0]), torch.tensor([2]), 2, 3).to_pyg()
+
+
+def test_a_union_with_other_parts_is_no_training_data():
+    data = tiny_dataset()
+    for rows in (data.train.union(data.test), data.split.seen):
+        with pytest.raises(TypeError, match="TrainInteractions alone, got Interactions"):
+            Adjacency.bipartite(rows)
+    assert Adjacency.bipartite(data.refit().train).num_undirected == len(data.train) + len(data.valid)

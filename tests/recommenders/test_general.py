@@ -5,12 +5,14 @@ import torch
 import torch.nn.functional as F
 
 from gcl.data import Query
-from gcl.losses import InfoNCE
+from gcl.evaluation import evaluate
+from gcl.losses import AlignUniform, InfoNCE
 from gcl.recommenders.general.contrastive import Contrastive, contrast
 from gcl.recommenders.general.directau import DirectAU
 from gcl.recommenders.general.ease import EASE
 from gcl.recommenders.general.lightgcn import LightGCN
 from gcl.recommenders.general.popularity import Popularity
+from gcl.recommenders.general.sgl import SGL
 from gcl.recommenders.general.simgcl import SimGCL
 from gcl.recommenders.general.xsimgcl import XSimGCL
 from gcl.testing import tiny_dataset
@@ -201,3 +203,33 @@ def test_adversarial_views_maximise_what_the_rest_minimises(data):
         for p, g in zip(views.parameters, gradients, strict=True):
             p -= 0.01 * g / g.norm().clamp(min=1e-9)
     assert contrast() > before
+
+
+def test_evaluation_follows_a_training_loop_of_ones_own(data):
+    model = LightGCN(data, dim=4, layers=2)
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.1, fused=True)
+    for _ in range(3):
+        sum(model.losses(batch_of(model, data)).values()).backward()
+        optimiser.step()
+        found = evaluate(model, data, "valid", k=5).metrics
+        fresh = LightGCN(data, dim=4, layers=2)
+        fresh.load_state_dict(model.state_dict())
+        assert found == evaluate(fresh, data, "valid", k=5).metrics
+
+
+def test_an_objective_without_room_for_negatives_contrasts_within_the_batch(data):
+    model = SGL(data, dim=4, objective=AlignUniform())
+    assert not model.whole
+    assert torch.isfinite(model.losses(batch_of(model, data, size=4))["contrast"])
+
+
+def test_settings_that_cannot_be_are_errors_at_construction(data):
+    with pytest.raises(ValueError, match="reg of LightGCN must not be negative, got -1"):
+        LightGCN(data, reg=-1.0)
+    with pytest.raises(ValueError, match="weight of SimGCL must not be negative, got -0.1"):
+        SimGCL(data, weight=-0.1)
+    with pytest.raises(ValueError, match="negatives must be at least 1 for a ranking loss, got 0"):
+        LightGCN(data, negatives=0)
+    for build in (Contrastive, XSimGCL):
+        with pytest.raises(ValueError, match="DropEdge changes edges and cannot follow"):
+            build(data, views=[[Noise(), DropEdge()]])

@@ -153,7 +153,10 @@ def test_refit(tmp_path, data):
     settings = {**FAST, "train": {**FAST["train"], "refit": True}}
     run = fit("BPRMF", data, **settings, out=tmp_path, progress=False)
     again = load_run(tmp_path)
-    assert len(again.data.train) == len(data.train) + len(data.valid)
+    assert len(again.trained_on.train) == len(data.train) + len(data.valid)
+    assert run.result["split_hash"] == data.split.hash, (
+        "test is ranked under the protocol of runs that were not refitted"
+    )
     assert again.evaluate().metrics == run.result["metrics"]["test"]
     with pytest.raises(InputError, match="part must be test: this run was refitted"):
         again.evaluate("valid")

@@ -278,7 +278,7 @@ def test_refit_trains_from_scratch_on_the_union(tmp_path, data, monkeypatch):
     go(tmp_path / "union", data=union, epochs=2)
     one, two = (checkpoint.load(tmp_path / name / "best")[0] for name in ("refit", "union"))
     assert all(torch.equal(one[name], two[name]) for name in one)
-    assert result["split_hash"] == result["protocol"]["split_hash"] == union.split.hash
+    assert result["split_hash"] == result["protocol"]["split_hash"] == data.split.hash
     assert [line.get("stage") for line in lines(tmp_path / "refit")] == [None] * 3 + ["refit"] * 2
     assert checkpoint.load(tmp_path / "refit/best")[1]["refit"]
 

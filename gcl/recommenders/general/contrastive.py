@@ -1,7 +1,7 @@
 """Contrastive: LightGCN, two views of its graph and an objective between them, each free to choose."""
 
-from collections.abc import Callable
 import logging
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -31,6 +31,15 @@ def contrast(objective: Objective, first: Tensor, second: Tensor, ids: Tensor, w
         others = rest.nonzero()[:, 0]
         z2, unique = torch.cat([z2, F.embedding(others, second)]), torch.cat([unique, others])
     return objective(z1, z2, unique)
+
+
+def contrast_batch(
+    encoder: LightGCNEncoder, objectives: tuple[Objective, Objective], first: Tensor, second: Tensor, batch: Batch
+) -> Tensor:
+    """Objective of users plus objective of items between two tables [U + I, d], each id of the batch once."""
+    users, items = torch.unique(batch.users), torch.unique(batch.items)
+    (u1, i1), (u2, i2) = encoder.rows(first, users, items), encoder.rows(second, users, items)
+    return objectives[0](u1, u2, users) + objectives[1](i1, i2, items)
 
 
 def adversarial_phases(
@@ -91,8 +100,9 @@ class Contrastive(Recommender):
         self.sampling = ranked_pairs(negatives)
         self.encoder = LightGCNEncoder(data.train, dim, layers, readout)
         self.views = two_views(views, GraphView)
-        for view in self.views:
-            self.encoder.check(view)
+        for entry in self.views:
+            assert isinstance(entry, nn.ModuleList)
+            self.encoder.check(entry)
         self.adverse = allocate(self.views, self.encoder.adj, dim, self.encoder.sides)
         self.user_objective = objective.build(data.num_users, dim)
         self.item_objective = objective.build(data.num_items, dim)
@@ -113,10 +123,11 @@ class Contrastive(Recommender):
     def contrast(self, batch: Batch) -> Tensor:
         """Objective between the views of the batch's users plus that of its items."""
         first, second = (self.encoder.read(self.encoder(v, self.generator)) for v in self.views)
+        if not self.whole:
+            return contrast_batch(self.encoder, (self.user_objective, self.item_objective), first, second, batch)
         (u1, i1), (u2, i2) = self.encoder.split(first), self.encoder.split(second)
-        return contrast(self.user_objective, u1, u2, batch.users, self.whole) + contrast(
-            self.item_objective, i1, i2, batch.items, self.whole
-        )
+        users = contrast(self.user_objective, u1, u2, batch.users, whole=True)
+        return users + contrast(self.item_objective, i1, i2, batch.items, whole=True)
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """Representations of users and of items, on the clean graph."""

@@ -6,7 +6,7 @@ from gcl.data import Batch, Dataset
 from gcl.encoders import LightGCNEncoder, Readout
 from gcl.losses import BPR, InfoNCE, Objective
 from gcl.recommenders.base import Phase, Recommender
-from gcl.recommenders.general.contrastive import adversarial_phases, contrast
+from gcl.recommenders.general.contrastive import adversarial_phases, contrast_batch
 from gcl.recommenders.general.ranking import ranked_pairs, ranking_terms
 from gcl.views import GraphView, Noise, Views, allocate, one_view
 
@@ -68,22 +68,22 @@ class XSimGCL(Recommender):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Terms ``rank``, ``contrast`` and ``reg``."""
-        layers = self.encoder(self.view, self.generator)
-        terms = ranking_terms(self.encoder, self.encoder.read(layers), batch, self.rank, self.reg)
-        return {**terms, "contrast": self.weight * self.contrast(batch, layers)}
+        z, layer = self.ends()
+        terms = ranking_terms(self.encoder, z, batch, self.rank, self.reg)
+        return {**terms, "contrast": self.weight * self.between(z, layer, batch)}
 
-    def contrast(self, batch: Batch, layers: list[Tensor] | None = None) -> Tensor:
-        """Objective between the end of a pass and one of its layers, of the batch's users plus that of its items."""
-        layers = self.encoder(self.view, self.generator) if layers is None else layers
-        (u1, i1), (u2, i2) = (
-            self.encoder.split(self.encoder.read(layers)),
-            self.encoder.split(layers[self.contrast_layer]),
-        )
-        return contrast(self.user_objective, u1, u2, batch.users) + contrast(self.item_objective, i1, i2, batch.items)
+    def ends(self) -> tuple[Tensor, Tensor]:
+        """The end of a pass under the view, and the layer that it is contrasted with, [U + I, d] each."""
+        layers = self.encoder(self.view, self.generator)
+        return self.encoder.read(layers), layers[self.contrast_layer]
+
+    def between(self, z: Tensor, layer: Tensor, batch: Batch) -> Tensor:
+        """Objective between both ends, of the batch's users plus that of its items."""
+        return contrast_batch(self.encoder, (self.user_objective, self.item_objective), z, layer, batch)
 
     def phases(self) -> list[Phase]:
         """One phase, and one before it for adversarial views."""
-        return adversarial_phases(self, self.adverse, self.contrast)
+        return adversarial_phases(self, self.adverse, lambda batch: self.between(*self.ends(), batch))
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """Representations of users and of items, on the clean graph."""
