@@ -9,6 +9,7 @@ from gcl.losses.base import Objective, Rows
 from gcl.losses.functional.negatives import negative_partition, partner_counts
 from gcl.losses.functional.numerics import lse_of
 from gcl.losses.functional.partition import log_partition
+from gcl.losses.functional.within import within_partition
 from gcl.losses.slots.kernels import KernelLike, Summary, kernel_of
 from gcl.losses.slots.margins import MarginLike, margin_of
 from gcl.losses.slots.similarities import SimilarityLike, similarity_of
@@ -107,12 +108,14 @@ class PairPipeline(Objective):
         """What the negatives of z1's rows come to, and those of z2's first rows (an empty tensor if not needed)."""
         s, count, back = self.similarity, z1.shape[0], self.forward_weight < 1
         left, right = s.left(z1), s.right(z2)
+        first = left if s.symmetric else s.right(z1)
+        second = (right if count == len(z2) else right[:count]) if s.symmetric else s.left(z2[:count])
         own = None if ids is None else ids[:count]
         sources = [(left, right, ids)] if self.negatives != "within" else []
         mirrored = [(right[:count], left, own)] if self.negatives != "within" else []
         if self.negatives != "cross":
-            sources.append((left, s.right(z1), own))
-            mirrored.append((s.left(z2[:count]), right, ids))
+            sources.append((left, first, own))
+            mirrored.append((second, right, ids))
         there, home = list[Tensor](), list[Tensor]()
         reduce = self.kernel.reduce if self.kernel.entrywise else None
         if self.weighting.entrywise or reduce is not None:
@@ -124,6 +127,8 @@ class PairPipeline(Objective):
             sources, mirrored = sources[1:], mirrored[1:]
 
         def partition(x: Tensor, y: Tensor, columns: Tensor | None) -> Tensor:
+            if x is y and s.linear and inverse.dim() == 0 and not self.weighting.entrywise and reduce is None:
+                return within_partition(x, inverse, ids=columns)
             rows = torch.arange(count, device=x.device) if own is None and columns is not None else own
             return negative_partition(
                 x, y, inverse, rows, columns, positive=score, goal=logit, reduce=reduce,

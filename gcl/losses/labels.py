@@ -62,7 +62,8 @@ class SupCon(Objective):
 
     def compute(self, z: Tensor, labels: Tensor) -> Rows:
         """Loss of every row [N]."""
-        left, right = self.similarity.left(z), self.similarity.right(z)
+        left = self.similarity.left(z)
+        right = left if self.similarity.symmetric else self.similarity.right(z)
         inverse = 1 / self.temperature(z[:, 0])
         if self.similarity.linear:
             return label_contrast(left, right, inverse, labels, self.variant == "in")

@@ -9,6 +9,7 @@ from gcl.losses.functional.negatives import identities, partner_counts
 from gcl.losses.functional.numerics import lse, square_distances
 from gcl.losses.functional.partition import Keep, log_partition
 from gcl.losses.functional.streaming import by_rows
+from gcl.losses.functional.within import within_partition
 
 
 def alignment(x: Tensor, y: Tensor, power: float = 2.0) -> Tensor:
@@ -23,6 +24,8 @@ def gaussian_lse(
     """log Σ_j exp(-t ||x_i - y_j||²) of every row of x, [n]; ``skip_own``: over j of another id, without ids j ≠ i."""
     bias = -t * y.square().sum(1)
     keep: Keep = "different" if skip_own else "all"
+    if x is y:
+        return within_partition(x, 2 * t, bias=bias, ids=ids, keep=keep, stream=stream)
     total, _ = log_partition(2 * t * x, y, bias=bias, row_ids=ids, column_ids=ids, keep=keep, stream=stream)
     return total - t * x.square().sum(1)
 
@@ -45,7 +48,7 @@ def log_mean_potential(
 def log_mean_cosine(x: Tensor, tau: float, *, self_pairs: bool, stream: bool | None = None) -> Tensor:
     """log mean exp(<x_i, x_j> / τ) over all pairs, or those of different rows."""
     n = x.shape[0]
-    total = lse(log_partition(x / tau, x, keep="all" if self_pairs else "different", stream=stream)[0], 0)
+    total = lse(within_partition(x, 1 / tau, keep="all" if self_pairs else "different", stream=stream), 0)
     return torch.where(total > -math.inf, total - math.log(max(n * n if self_pairs else n * (n - 1), 1)), (x * 0).sum())
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from gcl.losses.functional.numerics import lse
 from gcl.losses.functional.partition import log_partition
 from gcl.losses.functional.streaming import by_rows
+from gcl.losses.functional.within import within_partition
 
 Targets = Callable[..., Tensor]
 
@@ -81,8 +82,14 @@ def label_contrast(
     scaled = left * inverse
     mean, count = label_means(scaled, right, labels)
     valid = count > 0
-    everything = log_partition(scaled, right, stream=stream)[0]
+    if left is right:
+        everything = within_partition(left, inverse, stream=stream)
+    else:
+        everything = log_partition(scaled, right, stream=stream)[0]
     if inside:
-        mine = log_partition(scaled, right, row_ids=labels, column_ids=labels, keep="equal", stream=stream)[0]
+        if left is right:
+            mine = within_partition(left, inverse, ids=labels, keep="equal", stream=stream)
+        else:
+            mine = log_partition(scaled, right, row_ids=labels, column_ids=labels, keep="equal", stream=stream)[0]
         mean = mine.masked_fill(~valid, 0.0) - count.clamp_min(1).log()
     return everything.masked_fill(~valid, 0.0) - mean, valid

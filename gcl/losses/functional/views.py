@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gcl.losses.functional.numerics import lse, softplus
 from gcl.losses.functional.partition import log_partition
+from gcl.losses.functional.within import within_partition
 
 
 def within(z: Tensor, inverse: Tensor | float) -> Tensor:
@@ -25,7 +26,7 @@ def other_things(z: Tensor, inverse: Tensor | float, ids: Tensor | None = None) 
     views, count, dim = z.shape
     flat = z.reshape(-1, dim)
     key = stacked_ids(views, count, ids, z.device)
-    return log_partition(flat * inverse, flat, row_ids=key, column_ids=key)[0].view(views, count)
+    return within_partition(flat, inverse, ids=key).view(views, count)
 
 
 def mv_info_nce(z: Tensor, inverse: Tensor | float, ids: Tensor | None = None) -> Tensor:
@@ -39,7 +40,7 @@ def mv_dhel(z: Tensor, inverse: Tensor | float, ids: Tensor | None = None) -> tu
     """-log Σ_{l<l'} exp(pair) + Σ_l log Σ_{j ≠ i} exp(own view), [B], and which things have negatives."""
     lower = torch.ones(z.shape[0], z.shape[0], dtype=torch.bool, device=z.device).tril()
     pairs = lse(within(z, inverse).masked_fill(lower, -math.inf).flatten(1))
-    apart = torch.stack([log_partition(v * inverse, v, row_ids=ids, column_ids=ids)[0] for v in z])
+    apart = torch.stack([within_partition(v, inverse, ids=ids) for v in z])
     valid = (apart > -math.inf).all(0)
     return apart.masked_fill(~valid, 0.0).sum(0) - pairs, valid
 

@@ -32,6 +32,11 @@ class Similarity(Recorded, nn.Module, ABC):
 
     linear: ClassVar[bool] = True
 
+    @property
+    def symmetric(self) -> bool:
+        """Whether anchors and candidates have the same features."""
+        return type(self).right is Similarity.right
+
     def left(self, a: Tensor) -> Tensor:
         """Features of anchors, [B, d] -> [B, e]."""
         return a
