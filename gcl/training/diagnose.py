@@ -8,10 +8,12 @@ from torch import Tensor
 
 from gcl import diagnostics
 from gcl.data import Dataset, query
+from gcl.encoders import LightGCNEncoder
 from gcl.errors import InputError
 from gcl.evaluation.top_k import scoring
 from gcl.recommenders import Recommender
 from gcl.training.seeds import derive
+from gcl.views import GraphView
 
 PAIRS, ROWS, SPREAD = 4096, 65536, 1024
 """At most so many train pairs are compared, rows ranked, rows compared with each other."""
@@ -53,4 +55,19 @@ def diagnose(model: Recommender, data: Dataset, seed: int) -> dict[str, float]:
         "score_overlap": overlap.overlap,
         "d_prime": overlap.d_prime,
     }
+    found |= learnt_views(model)
     return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def learnt_views(model: Recommender) -> dict[str, float]:
+    """What the model's graph views report of themselves: ``views/<where>/<what>``; nothing is drawn."""
+    encoder = getattr(model, "encoder", None)
+    if not isinstance(encoder, LightGCNEncoder):
+        return {}
+    with torch.no_grad():
+        return {
+            f"views/{place}/{name}": value
+            for place, view in model.named_modules()
+            if isinstance(view, GraphView)
+            for name, value in view.report(encoder.adj, encoder.table).items()
+        }

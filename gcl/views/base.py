@@ -60,6 +60,10 @@ class GraphView(View):
             sides: rows of each kind of node, such as (users, items); together N.
         """
 
+    def report(self, adj: Adjacency, h: Tensor) -> dict[str, float]:
+        """What the view has learnt, for TensorBoard, from the representations h [N, d] that enter layer 1."""
+        return {}
+
     @abstractmethod
     def steps(self, source: Adjacency | Step, generator: torch.Generator | None = None) -> Step:
         """How one propagation step is taken: ``step(h [N, d], layer) -> [N, d]``, layers counted from 1.

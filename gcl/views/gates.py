@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from gcl.graph import Adjacency, sddmm, spmm
 from gcl.views.base import GraphView, Step, as_linear
+from gcl.views.report import mask_report
 
 Relaxation = Literal["concrete", "straight_through"]
 BOUND = 6.0
@@ -77,6 +78,10 @@ class EdgeGates(GraphView):
         noise = torch.logit(u).index_select(0, adj.undirected)
         soft = torch.sigmoid((noise + self.logits(adj, h)) / self.temperature)
         return (soft > 0.5).to(soft.dtype) + (soft - soft.detach()) if self.hard else soft
+
+    def report(self, adj: Adjacency, h: Tensor) -> dict[str, float]:
+        """Mean, deviation and correlation with degree of p."""
+        return mask_report(adj, torch.sigmoid(self.logits(adj, h)))
 
     def steps(self, source: Adjacency | Step, generator: torch.Generator | None = None) -> Step:
         """One draw for all layers, made when layer 1 is taken."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from gcl.graph import Adjacency
 from gcl.views.base import GraphView, Step, as_step
+from gcl.views.report import share_entropy
 
 
 class Intents(GraphView):
@@ -57,6 +58,10 @@ class Intents(GraphView):
             others = cosine - torch.diag(cosine.diagonal())
             found.append(others.square().sum() / max(self.intents * (self.intents - 1), 1))
         return torch.stack(found).mean()
+
+    def report(self, adj: Adjacency, h: Tensor) -> dict[str, float]:
+        """Entropy of the shares, as a part of the highest, and likeness of different prototypes."""
+        return {"entropy": share_entropy(self.shares(h)), "similarity": self.similarity().item()}
 
     def steps(self, source: Adjacency | Step, generator: torch.Generator | None = None) -> Step:
         """The same map at every layer, of what the step before makes of h."""

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from gcl.graph import Adjacency, sddmm, spmm
 from gcl.views.base import GraphView, Step, as_linear
+from gcl.views.report import mask_report
 
 
 class EdgeMask(GraphView):
@@ -25,6 +26,10 @@ class EdgeMask(GraphView):
         unit = F.normalize(z, dim=1)
         alike = (sddmm(adj, unit, unit) + 1.0) * 0.5
         return adj.with_values(alike * (adj.values != 0)).normalize("row")
+
+    def report(self, adj: Adjacency, h: Tensor) -> dict[str, float]:
+        """Mean, deviation and correlation with degree of the weights before their normalisation, at layer 1."""
+        return mask_report(adj, self.graph(adj, spmm(adj, h)).weights)
 
     def steps(self, source: Adjacency | Step, generator: torch.Generator | None = None) -> Step:
         """A mask a layer, made from the layer's own step."""

@@ -8,6 +8,7 @@ from gcl.graph import Adjacency
 from gcl.testing import check_graph_view, tiny_dataset
 from gcl.views import SVD, AdversarialNoise, DropEdge, EdgeGates, EdgeMask, Hypergraph, Intents, Noise, allocate, chain
 from gcl.views.gates import calibrated
+from gcl.views.report import mask_report, share_entropy
 
 DATA = tiny_dataset()
 SIDES = (DATA.num_users, DATA.num_items)
@@ -232,3 +233,34 @@ def test_arguments_are_checked(build, text):
 def test_views_of_edges_come_first(view, adj):
     with pytest.raises(ValueError, match=f"{view.__name__} changes edges and cannot follow"):
         chain([Noise(0.1), view()], adj)
+
+
+def test_what_gates_masks_and_intents_report(adj, x):
+    gates = ready(EdgeGates(0.7), adj).report(adj, x)
+    assert set(gates) == {"keep", "deviation", "degree_correlation"}
+    assert gates["keep"] == pytest.approx(0.7, abs=1e-5)
+    degree = adj.indptr.diff().double()
+    popular = (degree[adj.row.long()] * degree[adj.indices.long()]).sqrt().log()
+    assert mask_report(adj, popular)["degree_correlation"] == pytest.approx(1.0)
+    assert set(mask_report(adj, torch.ones(adj.num_edges))) == {"keep", "deviation"}
+    assert mask_report(adj, torch.zeros(0)) == {}
+    mask = EdgeMask().report(adj, x)
+    assert 0 < mask["keep"] < 1
+    intents = ready(Intents(4), adj)
+    with torch.no_grad():
+        for c in intents.prototypes:
+            c.zero_()
+    assert intents.report(adj, x) == {"entropy": pytest.approx(1.0), "similarity": 0.0}
+    assert share_entropy([torch.eye(3)]) == 0.0
+
+
+def test_a_model_reports_its_views_by_their_place():
+    from gcl.recommenders.general.dccf import DCCF
+    from gcl.recommenders.general.ease import EASE
+    from gcl.training.diagnose import diagnose, learnt_views
+
+    model = DCCF(DATA, dim=8, intents=4)
+    found = learnt_views(model)
+    assert {"views/intents/entropy", "views/intents/similarity", "views/mask/degree_correlation"} <= set(found)
+    assert found.items() <= diagnose(model, DATA, 0).items()
+    assert learnt_views(EASE(DATA)) == {}
