@@ -29,7 +29,16 @@ def losses(name: Name = None, json: Json = False) -> None:
     if name is None:
         _list(Output(json), build.objectives(), "kind")
     else:
-        _describe(Output(json), build.objectives([name])[0], build.objective_class(name))
+        cls = build.objective_class(name)
+        _describe(Output(json), build.objectives([name])[0], cls, _slots(cls))
+
+
+def _slots(cls: type) -> dict[str, str]:
+    """The parts an objective is made of at its default arguments, where it has defaults for all of them."""
+    try:
+        return dict(cls().describe())
+    except TypeError:
+        return {}
 
 
 def views(name: Name = None, json: Json = False) -> None:
@@ -51,7 +60,7 @@ def _list(out: Output, entries: list[dict[str, Any]], group: str) -> None:
     out.emit(entries)
 
 
-def _describe(out: Output, entry: dict[str, Any], cls: type) -> None:
+def _describe(out: Output, entry: dict[str, Any], cls: type, slots: dict[str, str] | None = None) -> None:
     from gcl import build
 
     group = "family" if "family" in entry else "kind"
@@ -61,4 +70,7 @@ def _describe(out: Output, entry: dict[str, Any], cls: type) -> None:
     if entry["arguments"]:
         out.line()
         out.table(("argument", "default"), ([name, tables.text(v)] for name, v in entry["arguments"].items()))
+    if slots:
+        out.line()
+        out.table(("slot", "filled with"), slots.items())
     out.emit(entry)

@@ -35,6 +35,7 @@ def test_a_description_is_the_whole_docstring():
     assert "InfoNCE  (kind pair, van den Oord et al., 2018)" in called.out
     assert "Args:" in called.out
     assert "temperature" in called.out
+    assert "LogRatio(denominator='all'" in called.out, "the slots it is made of"
     assert "`" not in called.out
 
 
