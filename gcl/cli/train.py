@@ -1,6 +1,5 @@
 """``gcl train``: from names to a finished run, or on from where one stopped."""
 
-import time
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -43,6 +42,7 @@ def train(
         raise InputError("gcl train needs MODEL and DATASET, such as gcl train SimGCL ml-100k dim=32, or --resume RUN.")
     from gcl import training
     from gcl.config import resolve
+    from gcl.training.run import new_folder
 
     if resume is not None:
         with failures_in(resume):
@@ -52,7 +52,7 @@ def train(
         assert dataset is not None
         resolved = resolve(model, dataset, settings or [], config, plain)
         tables.configuration(output, resolved)
-        folder = out or _folder(model, dataset, seed)
+        folder = out or new_folder(model, dataset, seed)
         with failures_in(folder):
             result = training.fit_resolved(
                 resolved, dataset, seed=seed, device=device, precision=precision.value, out=folder
@@ -70,13 +70,3 @@ def _alone(context: typer.Context) -> None:
             f"--resume takes nothing else but --json, got {', '.join(given)}: a run goes on under the settings it "
             "began with. For others, start a new run."
         )
-
-
-def _folder(model: str, dataset: str, seed: int) -> Path:
-    """runs/<model>-<dataset>-<seed>-<time>, one that is not there yet."""
-    name = f"{model.split(':')[-1]}-{Path(dataset).stem}-{seed}-{time.strftime('%Y%m%d-%H%M%S')}"
-    found, number = Path("runs") / name, 1
-    while found.exists():
-        number += 1
-        found = Path("runs") / f"{name}-{number}"
-    return found

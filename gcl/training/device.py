@@ -1,7 +1,10 @@
 """Where training runs, in what precision, and how torch is set meanwhile."""
 
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -54,6 +57,22 @@ def deterministic(device: torch.device) -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
         memory.fill_uninitialized_memory = filled
+
+
+def machine() -> dict[str, int | str]:
+    """What the rounding of sums on the CPU depends on: ``threads``, version of ``torch``, ``cpu``."""
+    return {"threads": torch.get_num_threads(), "torch": str(torch.__version__), "cpu": _cpu()}
+
+
+@cache
+def _cpu() -> str:
+    """Vendor of the processor and the widest instructions that torch uses on it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    known = (line.partition(":")[2].strip() for line in lines if line.startswith(("vendor_id", "CPU implementer")))
+    return f"{next(known, platform.machine())} {torch.backends.cpu.get_cpu_capability()}"
 
 
 def peak_mb(device: torch.device) -> float:

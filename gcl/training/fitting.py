@@ -1,7 +1,7 @@
 """From names to a finished run."""
 
-import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,9 @@ from gcl.recommenders import Recommender
 from gcl.training import stored
 from gcl.training.device import choose
 from gcl.training.finished import Run, load_run, read_config
+from gcl.training.ledger import check_same
 from gcl.training.loop import train as train_model
-from gcl.training.run import RunDirectory
+from gcl.training.run import RunDirectory, new_folder
 from gcl.training.seeds import initialising
 from gcl.training.settings import TrainSettings
 
@@ -45,7 +46,7 @@ def fit(
         seed: the root of all random numbers but those of the split.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         precision: ``32`` or ``bf16``.
-        out: the run's folder; by default ``runs/<model>-<dataset>-<time>``.
+        out: the run's folder; by default ``runs/<model>-<dataset>-<seed>-<time>``.
         progress: a bar on a terminal, lines on stderr elsewhere.
         model_arguments: arguments of the model's constructor.
 
@@ -71,13 +72,15 @@ def fit_resolved(
 ) -> Run:
     """:func:`fit` under a configuration that is already resolved."""
     chosen = choose(device)
-    run = RunDirectory(out or _folder(config))
+    run = RunDirectory(out or new_folder(config.name, config.dataset, seed))
     run.check_free()
     loaded = dataset if isinstance(dataset, Dataset) else _load(dataset, config)
+    config = _told(config, loaded)
+    loaded = stored.kept(loaded, build.model_class(config.name).needs, config.data.get("show", ("title",)))
     with initialising(seed):
         model = build.create(config.name, loaded, config.model)
     run.start()
-    stored.write(run.data, loaded, modalities="modalities" in model.needs)
+    stored.write(run.data, loaded, _source(config))
     run.write_environment({"seed": seed, "device": str(chosen), "precision": precision})
     run.write_config(config.to_yaml())
     train_model(
@@ -97,6 +100,7 @@ def resume(path: str | Path, *, progress: bool = True) -> Run:
     config = read_config(run)
     if run.finished:
         return load_run(path)
+    check_same(stored.settings(run.data), _source(config))
     environment = run.read_json(run.environment)
     data = stored.read(run.data)
     with initialising(environment["seed"]):
@@ -114,6 +118,14 @@ def _load(dataset: str | Path, config: Resolved) -> Dataset:
     return load(dataset, **config.data)
 
 
-def _folder(config: Resolved) -> Path:
-    label = f"{config.name.split(':')[-1]}-{Path(config.dataset).stem}-{time.strftime('%Y%m%d-%H%M%S')}"
-    return Path("runs") / label
+def _told(config: Resolved, data: Dataset) -> Resolved:
+    """The configuration with the kind of split that was made where it was left open."""
+    if "split" not in config.data or config.data["split"] is not None:
+        return config
+    origins = {**config.origins, "data.split": "data set"}
+    return replace(config, data={**config.data, "split": data.split.made["kind"]}, origins=origins)
+
+
+def _source(config: Resolved) -> dict[str, Any]:
+    """The settings that decide what is in the folder ``data``."""
+    return {"dataset": config.dataset, "data": config.data}

@@ -5,13 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from gcl import build, grammar
 from gcl.data import Dataset
 from gcl.errors import InputError
 from gcl.recommenders import Recommender
 from gcl.training.checkpoint import Record
+from gcl.training.device import machine
 from gcl.training.settings import TrainSettings
 
 log = logging.getLogger("gcl.training")
@@ -85,11 +84,14 @@ def check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
         )
 
 
-def check_threads(before: int) -> None:
-    """Say so where the thread count is another: sums are then rounded otherwise."""
-    if before != torch.get_num_threads():
-        log.warning(
-            "the run began with %d threads and goes on with %d: it will not equal the uninterrupted run bit for bit",
-            before,
-            torch.get_num_threads(),
-        )
+def check_machine(before: Mapping[str, Any]) -> None:
+    """Say so where threads, torch or the processor are others: sums are then rounded otherwise."""
+    told = {"threads": "%s threads", "torch": "torch %s", "cpu": "a processor %s"}
+    now = machine()
+    for what, text in told.items():
+        if before[what] != now[what]:
+            log.warning(
+                "the run began with %s and goes on with %s: it will not equal the uninterrupted run bit for bit",
+                text % before[what],
+                text % now[what],
+            )

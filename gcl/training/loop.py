@@ -33,8 +33,8 @@ def train(
 ) -> dict[str, Any]:
     """Train a model, choose its epoch on valid, and evaluate it once on test.
 
-    On the CPU a run that was stopped at any moment and continued equals one that was not, bit for bit, under the same
-    number of threads.
+    On the CPU a run that was stopped at any moment and continued equals one that was not, bit for bit, with the same
+    number of threads, version of torch and kind of processor.
 
     Args:
         model: freshly built from ``data``, also to resume.

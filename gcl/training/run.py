@@ -3,15 +3,15 @@
 import json
 import os
 import platform
+import time
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from gcl.errors import InputError
 from gcl.training import checkpoint
+from gcl.training.device import machine
 from gcl.training.files import WriteError, sync, write_json, write_text
 
 PACKAGES = ("gcl-rec", "torch", "numpy", "scipy", "lightning-fabric", "safetensors")
@@ -77,12 +77,11 @@ class RunDirectory:
         write_text(self.config, text)
 
     def write_environment(self, facts: Mapping[str, Any]) -> None:
-        """Write ``environment.json``: what is told, and versions, platform and threads."""
+        """Write ``environment.json``: what is told, and versions, platform, processor and threads."""
         versions = {name: _version(name) for name in PACKAGES}
-        threads = torch.get_num_threads()
         write_json(
             self.environment,
-            {**facts, "threads": threads, "python": platform.python_version(), "platform": platform.platform(),
+            {**facts, **machine(), "python": platform.python_version(), "platform": platform.platform(),
              "packages": versions},
         )  # fmt: skip
 
@@ -139,6 +138,16 @@ class RunDirectory:
             return dict(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError) as error:
             raise InputError(f"{path} cannot be read ({error}); is {self.path} the folder of a run?") from error
+
+
+def new_folder(model: str, dataset: str, seed: int) -> Path:
+    """``runs/<model>-<dataset>-<seed>-<time>``, one that is not there yet: a number is added where it is."""
+    name = f"{model.split(':')[-1]}-{Path(dataset).stem}-{seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+    found, number = Path("runs") / name, 1
+    while found.exists():
+        number += 1
+        found = Path("runs") / f"{name}-{number}"
+    return found
 
 
 def _version(name: str) -> str | None:

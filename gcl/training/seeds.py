@@ -8,7 +8,8 @@ import torch
 
 from gcl.errors import InputError
 
-PURPOSES = ("split", "init", "order", "negatives", "views", "diagnostics")
+PURPOSES = ("order", "negatives", "views")
+"""Streams that are drawn from in the course of a training; its other purposes are seeded anew at every use."""
 
 
 def derive(seed: int, purpose: str) -> int:
@@ -19,7 +20,7 @@ def derive(seed: int, purpose: str) -> int:
 
 
 def generators(seed: int, device: torch.device | str) -> dict[str, torch.Generator]:
-    """A generator a purpose, on the device: what one of them draws does not move another."""
+    """A generator for each of ``PURPOSES``, on the device: what one of them draws does not move another."""
     return {purpose: torch.Generator(device).manual_seed(derive(seed, purpose)) for purpose in PURPOSES}
 
 

@@ -1,9 +1,11 @@
 """A data set in a run's folder: what is needed to build the model again, to score and to print, without the source."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -16,11 +18,29 @@ PARTS = ("train", "valid", "test")
 PAIRS, FACTS, FEATURES = "interactions.npz", "dataset.json", "modalities.npz"
 
 
-def write(folder: Path, data: Dataset, modalities: bool) -> None:
-    """Store a data set; its modalities only if asked, as they may be large. ``dataset.json`` is written last."""
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, EOFError, BadZipFile)
+"""What a file that was truncated or changed makes its readers raise."""
+
+
+def kept(data: Dataset, needs: Collection[str], show: Collection[str]) -> Dataset:
+    """What a run keeps of a data set: its split and ids, and the columns of items in ``show``.
+
+    ``needs`` of the model: ``modalities`` keeps these, ``columns`` keeps all columns of items and users.
+    """
+    every = "columns" in needs
+    return replace(
+        data,
+        item_columns={name: c for name, c in data.item_columns.items() if every or name in show},
+        user_columns=data.user_columns if every else {},
+        modalities=data.modalities if "modalities" in needs else {},
+    )
+
+
+def write(folder: Path, data: Dataset, settings: Mapping[str, Any] | None = None) -> None:
+    """Store a data set, and the settings that it was loaded under. ``dataset.json`` is written last."""
     folder.mkdir(parents=True, exist_ok=True)
     _write_arrays(folder / PAIRS, _pairs(data.split))
-    if modalities:
+    if data.modalities:
         stored = [(f"{n}/{key}", getattr(m, key)) for n, m in data.modalities.items() for key in ("values", "present")]
         _write_arrays(folder / FEATURES, {name: tensor.cpu().numpy() for name, tensor in stored})
     facts = {
@@ -29,7 +49,8 @@ def write(folder: Path, data: Dataset, modalities: bool) -> None:
         "num_items": data.num_items,
         "made": data.split.made,
         "hash": data.split.hash,
-        "modalities": list(data.modalities) if modalities else [],
+        "settings": dict(settings or {}),
+        "modalities": list(data.modalities),
         "card": dict(data.card),
         "ids": {"user": _encode(data.user_ids), "item": _encode(data.item_ids)},
         "item_columns": {name: _encode(column) for name, column in data.item_columns.items()},
@@ -45,22 +66,46 @@ def read(folder: Path) -> Dataset:
         InputError: a file is missing or unreadable, or the interactions are not those that were stored.
     """
     try:
-        facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-        arrays = _read_arrays(folder / PAIRS)
-        features = _read_arrays(folder / FEATURES) if facts["modalities"] else {}
-        split = _split(arrays, facts)
-    except (OSError, ValueError, KeyError) as error:
+        facts = _facts(folder)
+        data, written = _dataset(folder, facts), facts["hash"]
+    except UNREADABLE as error:
+        raise _unreadable(folder, error) from error
+    if data.split.hash != written:
         raise InputError(
-            f"The data stored in {folder} cannot be read ({error}); put the original files back, or train anew."
-        ) from error
-    if split.hash != facts["hash"]:
-        raise InputError(
-            f"{folder / PAIRS} was changed after it was written: the split has hash {split.hash}, not {facts['hash']}; "
+            f"{folder / PAIRS} was changed after it was written: the split has hash {data.split.hash}, not {written}; "
             "put the original back, or train anew."
         )
+    return data
+
+
+def settings(folder: Path) -> dict[str, Any]:
+    """The settings that :func:`write` was given.
+
+    Raises:
+        InputError: the file is missing or unreadable.
+    """
+    try:
+        return dict(_facts(folder)["settings"])
+    except UNREADABLE as error:
+        raise _unreadable(folder, error) from error
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / FACTS).read_text(encoding="utf-8")))
+
+
+def _unreadable(folder: Path, error: BaseException) -> InputError:
+    return InputError(
+        f"The data stored in {folder} cannot be read ({error}); put the original files back, or train anew."
+    )
+
+
+def _dataset(folder: Path, facts: Mapping[str, Any]) -> Dataset:
+    arrays = _read_arrays(folder / PAIRS)
+    features = _read_arrays(folder / FEATURES) if facts["modalities"] else {}
     return Dataset(
         name=facts["name"],
-        split=split,
+        split=_split(arrays, facts),
         user_ids=_decode(facts["ids"]["user"]),
         item_ids=_decode(facts["ids"]["item"]),
         item_columns={name: _decode(column) for name, column in facts["item_columns"].items()},

@@ -16,9 +16,9 @@ from gcl.evaluation import Evaluation, evaluate
 from gcl.recommenders import Recommender
 from gcl.training import checkpoint
 from gcl.training.board import Board
-from gcl.training.device import peak_mb
+from gcl.training.device import machine, peak_mb
 from gcl.training.diagnose import diagnose
-from gcl.training.ledger import Job, Ledger, check_same, check_threads
+from gcl.training.ledger import Job, Ledger, check_machine, check_same
 from gcl.training.progress import Reporter
 from gcl.training.run import RunDirectory
 from gcl.training.seeds import initialising
@@ -231,7 +231,7 @@ class Trainer:
         self.ledger.mark = self.run.mark()
         facts = {
             "settings": self.told,
-            "threads": torch.get_num_threads(),
+            "machine": machine(),
             "ledger": asdict(self.ledger),
             "position": stage.facts(),
         }
@@ -243,7 +243,7 @@ class Trainer:
         """Put the run's files back to where ``last/`` was saved; returns the tensors and position of the stage."""
         tensors, facts = checkpoint.load(self.run.last)
         check_same(facts["settings"], self.told)
-        check_threads(facts["threads"])
+        check_machine(facts["machine"])
         self.ledger = Ledger(**facts["ledger"])
         self.run.rewind(self.ledger.mark)
         if self.ledger.best is not None:

@@ -156,6 +156,15 @@ def test_compare_refuses_other_protocols(table, trained, tmp_path):
     assert "gcl compare needs two runs at least, got 1." in called.err
 
 
+def test_damaged_data_is_named(copied):
+    run = copied("EASE")
+    path = run / "data/interactions.npz"
+    path.write_bytes(path.read_bytes()[:300])
+    called = gcl("evaluate", run)
+    assert called.code == 2
+    assert f"The data stored in {run / 'data'} cannot be read" in called.err
+
+
 def test_damaged_checkpoints_are_named(copied):
     run = copied("LightGCN")
     weights = next((run / "best").glob("*.safetensors"))

@@ -65,8 +65,9 @@ def columns():
 
 def test_data_set_round_trip(tmp_path):
     data = replace(tiny_dataset(), item_columns=columns(), user_columns={"age": np.arange(24.0)}, card={"a": [1]})
-    stored.write(tmp_path, data, modalities=True)
+    stored.write(tmp_path, data, {"data": {"seed": 1}})
     read = stored.read(tmp_path)
+    assert stored.settings(tmp_path) == {"data": {"seed": 1}}
     assert read.split.hash == data.split.hash and read.split.made == data.split.made
     for part in ("train", "valid", "test"):
         for column in ("user", "item", "time"):
@@ -82,27 +83,39 @@ def test_data_set_round_trip(tmp_path):
         assert torch.equal(read.modalities[name].present, modality.present)
 
 
-def test_modalities_are_left_out_unless_needed(tmp_path):
-    stored.write(tmp_path, tiny_dataset(time=False), modalities=False)
+def test_nothing_is_kept_that_is_not_needed(tmp_path):
+    data = replace(tiny_dataset(time=False), item_columns=columns(), user_columns={"age": np.arange(24.0)})
+    assert set(stored.kept(data, {"columns"}, ()).item_columns) == set(columns())
+    assert set(stored.kept(data, {"columns"}, ()).user_columns) == {"age"}
+    assert set(stored.kept(data, {"modalities"}, ()).modalities) == {"text", "image"}
+    stored.write(tmp_path, stored.kept(data, {"time"}, ("title", "genres")))
     read = stored.read(tmp_path)
     assert not read.modalities and not read.ordered
+    assert set(read.item_columns) <= {"title", "genres"} and "genres" in read.item_columns and not read.user_columns
+    assert "age" not in (tmp_path / "dataset.json").read_text()
     assert not (tmp_path / "modalities.npz").exists()
 
 
 def test_changed_data(tmp_path):
     data = tiny_dataset()
-    stored.write(tmp_path, data, modalities=False)
+    stored.write(tmp_path, data)
     arrays = dict(np.load(tmp_path / "interactions.npz"))
     arrays |= {name: arrays[name][1:] for name in arrays if name.startswith("test/")}
     np.savez(tmp_path / "interactions.npz", **arrays)
     with pytest.raises(InputError, match=r"interactions.npz was changed after it was written: the split has hash"):
         stored.read(tmp_path)
-    (tmp_path / "interactions.npz").write_bytes(b"PK")
-    with pytest.raises(InputError, match=r"The data stored in .* cannot be read .*put the original files back"):
-        stored.read(tmp_path)
-    (tmp_path / "dataset.json").unlink()
-    with pytest.raises(InputError, match="cannot be read"):
-        stored.read(tmp_path)
+    stored.write(tmp_path, data)
+    for name in ("interactions.npz", "modalities.npz", "dataset.json"):
+        whole = (tmp_path / name).read_bytes()
+        for part in (whole[:-200], whole[: len(whole) // 2], whole[:2], b"", b"[]", None):
+            (tmp_path / name).unlink() if part is None else (tmp_path / name).write_bytes(part)
+            with pytest.raises(InputError, match=r"The data stored in .* cannot be read .*put the original files back"):
+                stored.read(tmp_path)
+        if name == "dataset.json":
+            with pytest.raises(InputError, match="The data stored in .* cannot be read"):
+                stored.settings(tmp_path)
+        (tmp_path / name).write_bytes(whole)
+    stored.read(tmp_path)
 
 
 def test_starting_in_a_folder(tmp_path):

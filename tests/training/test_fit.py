@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -64,8 +65,10 @@ def test_a_model_of_ones_own(tmp_path, data):
 
 def test_default_folder(tmp_path, data, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run = fit("Popularity", data, **FAST, progress=False)
-    assert run.path.parent.name == "runs" and run.path.name.startswith("Popularity-tiny-2")
+    monkeypatch.setattr("time.strftime", lambda _: "20300101-000000")
+    runs = [fit("Popularity", data, **FAST, progress=False) for _ in range(3)]
+    name = "Popularity-tiny-0-20300101-000000"
+    assert [run.path for run in runs] == [Path("runs", n) for n in (name, f"{name}-2", f"{name}-3")]
 
 
 def test_folder_of_another_run(run, data):
@@ -134,6 +137,52 @@ def test_resume_takes_the_folder_alone(tmp_path, data, monkeypatch):
         resume(path, progress=False)
     config.write_text(text)
     assert resume(path, progress=False).result["epochs"] == 2
+
+
+def table(path):
+    """Ratings, and what is known of users and items, in atomic files."""
+    path.mkdir()
+    rows = [f"u{u}\ti{i}\t{(u + i) % 5}" for u in range(24) for i in range(18) if (u + i) % 2 == 0 or (u * i) % 7 == 3]
+    (path / "t.inter").write_text("\n".join(["user_id:token\titem_id:token\trating:float", *rows]))
+    items = [f"i{i}\tTitle {i}\t{1990 + i}" for i in range(18)]
+    (path / "t.item").write_text("\n".join(["item_id:token\ttitle:token\tyear:token", *items]))
+    (path / "t.user").write_text("\n".join(["user_id:token\tzip:token", *(f"u{u}\tZIP{u}" for u in range(24))]))
+    return path
+
+
+def test_changed_data_settings_are_refused(tmp_path, monkeypatch):
+    path = cut(tmp_path, table(tmp_path / "t"), monkeypatch)
+    config = path / "config.yaml"
+    text = config.read_text()
+    assert "split: ratio" in text and "data.split: data set" in text
+    config.write_text(text.replace("min_value: null", "min_value: 4.0").replace("order: random", "order: time"))
+    with pytest.raises(
+        InputError, match=r"data.min_value is 4.0 and was None; data.order is 'time' and was 'random'\."
+    ):
+        resume(path, progress=False)
+    config.write_text(text.replace(f"dataset: {tmp_path / 't'}", "dataset: ml-100k"))
+    with pytest.raises(InputError, match=r"dataset is 'ml-100k' and was '.*/t'\. Put the settings back"):
+        resume(path, progress=False)
+    config.write_text(text)
+    assert resume(path, progress=False).result["epochs"] == 2
+
+
+def test_only_the_shown_columns_are_kept(tmp_path):
+    run = fit("Popularity", table(tmp_path / "t"), **FAST, out=tmp_path / "a", progress=False)
+    assert set(run.data.item_columns) == {"title"} and not run.data.user_columns
+    assert run.recommend("u1", k=1)["u1"][0].shown["title"].startswith("Title")
+    assert not [p for p in run.path.rglob("*") if p.is_file() and b"ZIP" in p.read_bytes()]
+    shown = fit(
+        "Popularity", tmp_path / "t", **FAST, data={"show": ["year"]}, out=tmp_path / "b", progress=False
+    ).recommend("u1", k=1)["u1"][0].shown  # fmt: skip
+    assert list(shown) == ["year"]
+
+
+def test_damaged_data_is_named(run):
+    path = run.path / "data/interactions.npz"
+    path.write_bytes(path.read_bytes()[:300])
+    with pytest.raises(InputError, match=r"The data stored in .*data cannot be read"):
+        load_run(run.path).evaluate()
 
 
 def test_no_run(tmp_path):

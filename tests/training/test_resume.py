@@ -15,6 +15,7 @@ from small import MF, Turns, child, go, same
 
 from gcl.errors import InputError
 from gcl.training import RunDirectory, WriteError, checkpoint, files, trainer
+from gcl.training.device import machine
 
 
 class Killed(BaseException):
@@ -369,6 +370,22 @@ def test_changed_threads_are_told(tmp_path, quick, caplog):
     finally:
         torch.set_num_threads(before)
     assert f"began with {before} threads and goes on with {before + 1}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("what", "text"),
+    [
+        ("torch", f"began with torch 1.0 and goes on with torch {torch.__version__}"),
+        ("cpu", "began with a processor 1.0 and goes on with a processor "),
+    ],
+)
+def test_another_machine_is_told(tmp_path, quick, caplog, monkeypatch, what, text):
+    now = machine()
+    monkeypatch.setattr(trainer, "machine", lambda: {**now, what: "1.0"})
+    cut(tmp_path)
+    go(tmp_path, resume=True)
+    (line,) = [r.getMessage() for r in caplog.records if "bit for bit" in r.getMessage()]
+    assert text in line and line.endswith("it will not equal the uninterrupted run bit for bit")
 
 
 def test_damaged_checkpoints(tmp_path, quick):
