@@ -1,6 +1,7 @@
 """What the steps of an epoch returned: sums on the device, and the first step where a value was not finite."""
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -73,9 +74,10 @@ class Watch:
 
 
 def temperatures(model: nn.Module) -> tuple[dict[str, float], dict[str, Callable[[], Tensor]]]:
-    """Temperatures in a model by the name of their module: those that are numbers, and how to read the learned ones.
+    """Temperatures in a model by the name of their module: those that are numbers, and how to read those that change.
 
-    A temperature that depends on the similarity is read at similarity 0.
+    A part with parameters or buffers changes. A temperature that depends on the similarity is read at similarity 0;
+    reading moves no schedule.
     """
     fixed: dict[str, float] = {}
     learned: dict[str, Callable[[], Tensor]] = {}
@@ -88,7 +90,7 @@ def temperatures(model: nn.Module) -> tuple[dict[str, float], dict[str, Callable
             learned[label] = part.detach
         elif isinstance(part, nn.Module):
             read = _reader(part)
-            if any(True for _ in part.parameters()):
+            if any(True for _ in chain(part.parameters(), part.buffers())):
                 learned[label] = read
             else:
                 fixed[label] = float(read())
@@ -96,11 +98,17 @@ def temperatures(model: nn.Module) -> tuple[dict[str, float], dict[str, Callable
 
 
 def _reader(part: nn.Module) -> Callable[[], Tensor]:
-    where = next((p.device for p in part.parameters()), torch.device("cpu"))
+    where = next((p.device for p in chain(part.parameters(), part.buffers())), torch.device("cpu"))
     origin = torch.zeros(1, device=where)
 
     def read() -> Tensor:
-        with torch.no_grad():
-            return part(origin).mean()
+        modes = [(module, module.training) for module in part.modules()]
+        part.eval()
+        try:
+            with torch.no_grad():
+                return part(origin).mean()
+        finally:
+            for module, mode in modes:
+                module.training = mode
 
     return read
