@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from gcl.losses.base import Objective, Rows
-from gcl.losses.functional.negatives import negative_partition, partner_counts
+from gcl.losses.functional.negatives import Entries, negative_partition, partner_counts
 from gcl.losses.functional.numerics import lse_of
 from gcl.losses.functional.partition import log_partition
 from gcl.losses.functional.within import within_partition
@@ -126,15 +126,17 @@ class PairPipeline(Objective):
             home.extend([] if column is None else [column[:count]])
             sources, mirrored = sources[1:], mirrored[1:]
 
+        entries = Entries(
+            None if s.linear else s.transform,
+            self.weighting.negatives if self.weighting.entrywise else None,
+            reduce, score, logit,
+        )  # fmt: skip
+
         def partition(x: Tensor, y: Tensor, columns: Tensor | None) -> Tensor:
-            if x is y and s.linear and inverse.dim() == 0 and not self.weighting.entrywise and reduce is None:
+            if x is y and entries.plain and inverse.dim() == 0:
                 return within_partition(x, inverse, ids=columns)
             rows = torch.arange(count, device=x.device) if own is None and columns is not None else own
-            return negative_partition(
-                x, y, inverse, rows, columns, positive=score, goal=logit, reduce=reduce,
-                transform=None if s.linear else s.transform,
-                reweigh=self.weighting.negatives if self.weighting.entrywise else None,
-            )  # fmt: skip
+            return negative_partition(x, y, inverse, rows, columns, entries=entries)
 
         there.extend(partition(*source) for source in sources)
         if back:

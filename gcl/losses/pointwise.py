@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from gcl.losses.base import Objective, Rows
 from gcl.losses.contrast import Contrast, PairPipeline
-from gcl.losses.functional.negatives import negative_partition
+from gcl.losses.functional.negatives import Entries, negative_partition
 from gcl.losses.functional.numerics import normalise, softplus
 from gcl.losses.slots.kernels import PairRank, Pointwise
 from gcl.losses.slots.similarities import SimilarityLike
@@ -59,7 +59,8 @@ class SigLIP(Objective):
         own = None if ids is None else ids[:rows]
         positive = (x * y[:rows]).sum(1) * scale + self.bias
         shift = self.bias.expand(len(z2))
-        away = negative_partition(x, y, scale, own, ids, bias=shift, reduce=_summed_softplus)
+        entries = Entries(reduce=_summed_softplus)
+        away = negative_partition(x, y, scale, own, ids, bias=shift, entries=entries)
         return softplus(-positive) + away, None
 
 

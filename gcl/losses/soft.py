@@ -1,10 +1,12 @@
 """Objectives with soft targets: a row's positives are a distribution."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from gcl.losses.base import Objective, Rows
-from gcl.losses.functional.divergence import DIVERGENCES, Divergence, divergence_rows
+from gcl.losses.functional.divergence import DIVERGENCES, Divergence, divergence_rows, mixed_divergence
 from gcl.losses.functional.negatives import negative_partition
 from gcl.losses.functional.numerics import normalise, softplus
 from gcl.losses.functional.soft import soft_contrast
@@ -177,9 +179,10 @@ class ICon(Objective):
         total = p.sum(1)
         key = torch.arange(columns, device=z1.device) if ids is None else ids
         shares = p / torch.where(total > 0, total, 1.0)[:, None]
+        distance = partial(mixed_divergence, kind=self.divergence, alpha=self.alpha, mix_learned=self.mix_learned)
         values = divergence_rows(
-            left, right, 1 / self.temperature(z1[:, 0]), shares, key[:rows], key,
-            transform=None if self.similarity.linear else self.similarity.transform, own=self.own,
-            divergence=self.divergence, alpha=self.alpha, mix_learned=self.mix_learned, hide_equal=ids is not None,
+            left, right, 1 / self.temperature(z1[:, 0]), shares, (key[:rows], key), distance,
+            transform=None if self.similarity.linear else self.similarity.transform,
+            own=self.own, hide_equal=ids is not None,
         )  # fmt: skip
         return values, total > 0

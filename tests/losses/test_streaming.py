@@ -5,6 +5,7 @@ import torch
 
 from gcl.losses.functional import by_rows, negative_partition
 from gcl.losses.functional import partition as module
+from gcl.losses.functional.negatives import Entries
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_transforms_and_weights_of_negatives(small_tiles, stream, views):
     ids = torch.tensor([0, 1, 1, 2, 3, 4, 5, 5, 6])
     tau = torch.linspace(0.1, 1, 9, dtype=torch.float64)
     got = negative_partition(
-        x, y, 1 / tau, ids, ids, transform=torch.tanh, reweigh=lambda logits, s, _: logits + 0.5 * s, stream=stream
+        x, y, 1 / tau, ids, ids, entries=Entries(torch.tanh, lambda logits, s, _: logits + 0.5 * s), stream=stream
     )
     s = torch.tanh(x @ y.T)
     for i in range(9):

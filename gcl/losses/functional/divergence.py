@@ -40,23 +40,19 @@ def divergence_rows(
     right: Tensor,
     inverse: Tensor,
     p: Tensor,
-    row_ids: Tensor,
-    column_ids: Tensor,
+    keys: tuple[Tensor, Tensor],
+    distance: Callable[[Tensor, Tensor, Tensor], Tensor],
     *,
     transform: Callable[[Tensor], Tensor] | None,
     own: bool,
-    divergence: Divergence,
-    alpha: float,
-    mix_learned: bool,
     hide_equal: bool,
     stream: bool | None = None,
 ) -> Tensor:
-    """D((1 - α) p + α u || q) of every row [B], u uniform over the row's columns, q the softmax of similarities.
+    """``distance(logits, p, hidden)`` of every row [B], tile by tile.
 
     Columns that are hidden (the row itself with ``own``; with ``hide_equal`` columns of the row's id without weight)
     are in neither distribution.
     """
-    kind, distance = divergence, _mixed
     places = torch.arange(left.shape[0], device=left.device)
 
     def block(x: Tensor, beta: Tensor, given: Tensor, i: Tensor, place: Tensor, y: Tensor, j: Tensor) -> Tensor:
@@ -67,18 +63,24 @@ def divergence_rows(
             hidden = place[:, None] == torch.arange(y.shape[0], device=y.device)
         if hide_equal:
             hidden = hidden | ((i[:, None] == j) & (given <= 0))
-        return distance(logits, given, hidden, kind, alpha, mix_learned)
+        return distance(logits, given, hidden)
 
-    rows = (left, inverse.expand(left.shape[0]), p, row_ids, places)
-    return by_rows(block, rows, (right, column_ids), columns=right.shape[0], stream=stream)
+    rows = (left, inverse.expand(left.shape[0]), p, keys[0], places)
+    return by_rows(block, rows, (right, keys[1]), columns=right.shape[0], stream=stream)
 
 
-def _mixed(logits: Tensor, given: Tensor, hidden: Tensor, kind: Divergence, alpha: float, mix_q: bool) -> Tensor:
+def mixed_divergence(
+    logits: Tensor, given: Tensor, hidden: Tensor, kind: Divergence, alpha: float, mix_learned: bool
+) -> Tensor:
+    """D((1 - α) p + α u || q) of a block of rows, u uniform over shown columns, q the softmax of the logits, [R].
+
+    With ``mix_learned`` q is mixed with u alike.
+    """
     shown = (~hidden).to(logits.dtype)
     uniform = shown / shown.sum(1, keepdim=True).clamp_min(1)
     log_q = logits.masked_fill(hidden, torch.finfo(logits.dtype).min / 4).log_softmax(1)
     p = (1 - alpha) * given + alpha * uniform
-    if mix_q and alpha > 0:
+    if mix_learned and alpha > 0:
         log_u = torch.log(uniform.clamp_min(torch.finfo(logits.dtype).tiny)) + math.log(alpha)
         log_q = torch.logaddexp(log_q + math.log1p(-alpha), log_u) if alpha < 1 else log_u
     return divergence(p, log_q, kind)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -15,6 +16,27 @@ Reweigh = Callable[[Tensor, Tensor, Tensor], Tensor]
 Reduce = Callable[[Tensor, Tensor], Tensor]
 
 
+@dataclass(frozen=True)
+class Entries:
+    """What is done to the entries of a row beyond inner product and temperature.
+
+    ``transform`` elementwise on inner products; ``reweigh(logits, similarities, positive)`` adds log-weights;
+    ``reduce(logits, goal)`` takes the place of log-sum-exp, hidden entries being -inf. ``positive`` [B] is the
+    similarity of every row's own positive, ``goal`` [B] its logit. Functions work row by row, closing over numbers.
+    """
+
+    transform: Transform | None = None
+    reweigh: Reweigh | None = None
+    reduce: Reduce | None = None
+    positive: Tensor | None = None
+    goal: Tensor | None = None
+
+    @property
+    def plain(self) -> bool:
+        """Whether entries are left as they are."""
+        return self.transform is None and self.reweigh is None and self.reduce is None
+
+
 def negative_partition(
     left: Tensor,
     right: Tensor,
@@ -22,11 +44,7 @@ def negative_partition(
     row_ids: Tensor | None = None,
     column_ids: Tensor | None = None,
     *,
-    transform: Transform | None = None,
-    reweigh: Reweigh | None = None,
-    positive: Tensor | None = None,
-    reduce: Reduce | None = None,
-    goal: Tensor | None = None,
+    entries: Entries = Entries(),
     bias: Tensor | None = None,
     stream: bool | None = None,
 ) -> Tensor:
@@ -38,24 +56,21 @@ def negative_partition(
         inverse: 1 / τ, a scalar or [B].
         row_ids: identity of anchors [B]; None: anchor i is candidate i.
         column_ids: identity of candidates [n].
-        transform: elementwise; None: similarities are the inner products.
-        reweigh: (logits, similarities, positive) -> logits with log-weights added, row by row.
-        positive: similarity of every row's own positive [B], for ``reweigh``.
-        reduce: (logits [R, n], goal [R]) -> [R] in place of log-sum-exp; hidden entries are -inf.
-        goal: logit of every row's own positive [B], for ``reduce``.
+        entries: transform, weights and reduction of the entries.
         bias: b [n].
         stream: force or forbid streaming; None: chosen by size.
     """
     count = left.shape[0]
-    if transform is None and reweigh is None and reduce is None:
+    if entries.plain:
         scaled = left * (inverse if inverse.dim() == 0 else inverse[:, None])
         return log_partition(scaled, right, bias=bias, row_ids=row_ids, column_ids=column_ids, stream=stream)[0]
     if row_ids is None or column_ids is None:
         row_ids = torch.arange(count, device=left.device)
         column_ids = torch.arange(right.shape[0], device=left.device)
     shift = right.new_zeros(right.shape[0]) if bias is None else bias
-    own = left.new_zeros(count) if positive is None else positive
-    aim = left.new_zeros(count) if goal is None else goal
+    own = left.new_zeros(count) if entries.positive is None else entries.positive
+    aim = left.new_zeros(count) if entries.goal is None else entries.goal
+    transform, reweigh, reduce = entries.transform, entries.reweigh, entries.reduce
 
     def block(
         x: Tensor, beta: Tensor, rows: Tensor, top: Tensor, to: Tensor, y: Tensor, b: Tensor, columns: Tensor

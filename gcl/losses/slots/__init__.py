@@ -1,40 +1,75 @@
-"""The exchangeable parts of an objective: similarity, margin, temperature, weighting, kernel."""
+"""The exchangeable parts of an objective: similarity, margin, temperature, weighting, kernel; and the queue."""
 
-from gcl.losses.slots.kernels import Kernel, LogRatio, Summary
-from gcl.losses.slots.margins import AdditiveShift, AngularShift, Margin, NoMargin
+from gcl.losses.slots.kernels import Debiased, Energy, Kernel, LogRatio, PairRank, Pointwise, Reweighted, Summary
+from gcl.losses.slots.margins import (
+    AdditiveShift,
+    AngularShift,
+    BatchNormShift,
+    Margin,
+    MultipliedAngle,
+    NoMargin,
+    NormShift,
+    SimoShift,
+)
+from gcl.losses.slots.queue import Queue
 from gcl.losses.slots.resolve import resolve
 from gcl.losses.slots.similarities import (
     Angular,
     Bilinear,
+    Bits,
+    Clusters,
     Cosine,
     Dot,
     Euclidean,
+    MixedKernel,
     PowerKernel,
     Shifted,
     Similarity,
     SquareEuclidean,
+    StudentT,
 )
-from gcl.losses.slots.temperatures import Fixed, Learnable, Temperature
-from gcl.losses.slots.weightings import Uniform, Weighting
+from gcl.losses.slots.temperatures import AlignmentAdaptive, Fixed, Learnable, Scheduled, Temperature
+from gcl.losses.slots.weightings import Below, BelowPositive, Hardest, Hardness, SemiHard, Uniform, Weighting
 
 __all__ = [
     "AdditiveShift",
+    "AlignmentAdaptive",
     "Angular",
     "AngularShift",
+    "BatchNormShift",
+    "Below",
+    "BelowPositive",
     "Bilinear",
+    "Bits",
+    "Clusters",
     "Cosine",
+    "Debiased",
     "Dot",
+    "Energy",
     "Euclidean",
     "Fixed",
+    "Hardest",
+    "Hardness",
     "Kernel",
     "Learnable",
     "LogRatio",
     "Margin",
+    "MixedKernel",
+    "MultipliedAngle",
     "NoMargin",
+    "NormShift",
+    "PairRank",
+    "Pointwise",
     "PowerKernel",
+    "Queue",
+    "Reweighted",
+    "Scheduled",
+    "SemiHard",
     "Shifted",
     "Similarity",
+    "SimoShift",
     "SquareEuclidean",
+    "StudentT",
     "Summary",
     "Temperature",
     "Uniform",
