@@ -64,6 +64,6 @@ def test_what_is_not_finite_is_named():
     with pytest.raises(NonFiniteLoss) as caught:
         watch.check()
     assert str(caught.value) == (
-        "Step 2: b is nan (a 3, b nan, temperature 0.2). Lower train.lr, raise the temperature, or use precision 32; the "
-        "last checkpoint is from before."
+        "Step 2: b is nan (a 3, b nan, temperature 0.2). Lower train.lr, raise the temperature, or use precision 32; "
+        "the last checkpoint is from before."
     )
