@@ -73,7 +73,7 @@ def write_settings(grid: Mapping[str, Any], model: str, settings: Mapping[str, A
     """The tuned file of a model on a data set."""
     target = CONFIGS / model.lower() / f"{grid['dataset']}.yaml"
     target.parent.mkdir(parents=True, exist_ok=True)
-    head = f"# Chosen on valid by {grid['metric']} among six trials of benchmarks/grids/{grid['dataset']}.yaml.\n"
+    head = f"# Chosen on valid by {grid['metric']} among six trials of benchmarks/grids.\n"
     target.write_text(head + yaml.safe_dump(nested(settings), sort_keys=False))
 
 
@@ -117,7 +117,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
-    """Run what is missing of a grid and write benchmarks/results/quality-<dataset>.{json,md}."""
+    """Run what is missing of a grid and write benchmarks/results/quality-<grid>.{json,md}."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("grid", type=Path)
     parser.add_argument("--runs", type=Path, default=Path("runs/quality"))
@@ -126,10 +126,10 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     grid = yaml.safe_load(options.grid.read_text())
-    stored = RESULTS / f"quality-{grid['dataset']}.json"
+    stored = RESULTS / f"quality-{options.grid.stem}.json"
     for model in options.models.split(",") if options.models else list(grid["models"]):
         start = time.monotonic()
-        row = finish(grid, model, options.runs / grid["dataset"])
+        row = finish(grid, model, options.runs / options.grid.stem)
         rows = {r["model"]: r for r in json.loads(stored.read_text())} if stored.exists() else {}
         rows[model] = row
         ordered = [rows[m] for m in grid["models"] if m in rows]
