@@ -47,12 +47,15 @@ class _Slot(NamedTuple):
         return value
 
 
-MODELS: dict[str, str] = {
-    name: f"gcl.recommenders.general.{name.lower()}:{name}"
-    for name in (
+_FAMILIES: dict[str, tuple[str, ...]] = {
+    "general": (
         *("Popularity", "EASE", "BPRMF", "LightGCN", "DirectAU"),
         *("Contrastive", "SGL", "SimGCL", "XSimGCL", "LightGCL", "DCCF", "HCCF", "NCL", "AdaGCL"),
-    )
+    ),
+    "sequential": ("SASRec", "GRU4Rec"),
+}
+MODELS: dict[str, str] = {
+    name: f"gcl.recommenders.{family}.{name.lower()}:{name}" for family, names in _FAMILIES.items() for name in names
 }
 """Name -> where it is; the folder under ``gcl.recommenders`` is the model's family."""
 

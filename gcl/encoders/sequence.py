@@ -1,0 +1,67 @@
+"""What encoders of sequences share: a table of items with a row for what was masked, and the vector of a history."""
+
+from abc import ABC, abstractmethod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+MASKED = -1
+"""What stands in a sequence for an item that a view has hidden."""
+ROWS = 256
+"""Rows encoded at once where no gradient is needed: short histories are not padded to the longest of all."""
+
+
+class SequenceEncoder(nn.Module, ABC):
+    """Base of encoders of sequences: table [I + 1, d] of N(0, 0.02), the last row for masked items.
+
+    Sequences are [B, T] item ids in order of time, padded on the right beyond ``length`` [B]; padding is never read.
+
+    Args:
+        num_items: size I of the catalogue.
+        dim: width d.
+        max_length: items that are read, the latest of a sequence.
+    """
+
+    def __init__(self, num_items: int, dim: int, max_length: int) -> None:
+        super().__init__()
+        for name, value in (("dim", dim), ("max_length", max_length)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}.")
+        self.num_items, self.max_length = num_items, max_length
+        self.table = nn.Parameter(torch.randn(num_items + 1, dim) * 0.02)
+
+    @abstractmethod
+    def forward(self, items: Tensor, length: Tensor) -> Tensor:
+        """The state after each position, [B, T, d], of sequences of at most ``max_length`` items."""
+
+    def items(self) -> Tensor:
+        """The rows of the catalogue, [I, d]."""
+        return self.table[: self.num_items]
+
+    def look_up(self, items: Tensor) -> Tensor:
+        """Rows of the table, [B, T, d]; masked items have the last."""
+        return F.embedding(torch.where(items == MASKED, self.num_items, items), self.table)
+
+    def last(self, items: Tensor, length: Tensor) -> Tensor:
+        """The state after the last item, [B, d]; zero for an empty history, which then likes all items equally."""
+        items, length = cut(items, length, self.max_length)
+        if torch.is_grad_enabled() or len(length) <= ROWS:
+            return self._last(items, length)
+        order = torch.argsort(length, stable=True)
+        states = [self._last(*cut(items[rows], length[rows], self.max_length)) for rows in torch.split(order, ROWS)]
+        return torch.empty_like(torch.cat(states)).index_copy_(0, order, torch.cat(states))
+
+    def _last(self, items: Tensor, length: Tensor) -> Tensor:
+        states = self(items, length)
+        rows = torch.arange(len(length), device=length.device) * states.shape[1] + (length - 1).clamp_min(0)
+        state = states.flatten(0, 1).index_select(0, rows)
+        return torch.where((length > 0)[:, None], state, 0.0)
+
+
+def cut(items: Tensor, length: Tensor, most: int) -> tuple[Tensor, Tensor]:
+    """The latest ``most`` items of every sequence, padded with 0 no further than the longest needs."""
+    kept = length.clamp(max=most)
+    place = torch.arange(max(1, int(kept.max())) if len(kept) else 1, device=items.device)
+    source = ((length - kept)[:, None] + place).clamp_(max=items.shape[1] - 1)
+    return items.gather(1, source).masked_fill_(place >= kept[:, None], 0), kept

@@ -1,0 +1,1 @@
+"""Sequential recommenders: the next item after a history."""

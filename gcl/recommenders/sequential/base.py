@@ -1,0 +1,65 @@
+"""What sequential recommenders share: a history is encoded, and the item nearest to its vector is next."""
+
+from typing import ClassVar, Literal
+
+from torch import Tensor
+
+from gcl.data import Batch, Dataset, Query, Sequences
+from gcl.encoders import SequenceEncoder
+from gcl.errors import InputError
+from gcl.recommenders.base import Recommender
+from gcl.recommenders.sequential.next_item import NextItem
+
+Targets = Literal["all", "last", "prefix"]
+
+
+class SequenceRecommender(Recommender):
+    """Base: <h, E_i> scores item i after a history of vector h, E the encoder's own table.
+
+    Only the latest ``max_length`` items of a history are read. An empty history scores 0 everywhere. Items never in
+    train keep near their initial rows and may be asked for, and about, all the same. Equal times keep the order of
+    rows. Users with a single train item are in no batch, and are answered.
+    """
+
+    needs = frozenset({"time"})
+    answers: ClassVar[frozenset[Literal["users", "histories"]]] = frozenset({"users", "histories"})
+
+    def __init__(self, data: Dataset, encoder: SequenceEncoder, next_item: NextItem, targets: Targets) -> None:
+        super().__init__(data)
+        self.encoder, self.next_item = encoder, next_item
+        self.sampling = Sequences(targets, encoder.max_length)
+
+    def losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The term ``next``."""
+        return {"next": self.predict(batch)}
+
+    def predict(self, batch: Batch) -> Tensor:
+        """Loss of the next items of a batch, the mean over positions that have one."""
+        history, length, targets = sequences_of(batch)
+        if targets.dim() == 1:
+            states, users = self.encoder.last(history, length), batch.users
+        else:
+            valid = (targets >= 0).flatten().nonzero().flatten()
+            states = self.encoder(history, length).flatten(0, 1).index_select(0, valid)
+            users, targets = batch.users.repeat_interleave(length), targets.flatten()[valid]
+        return self.next_item(states, self.encoder.items(), targets, users, self.generator)
+
+    def queries(self, query: Query) -> Tensor:
+        """Vectors of histories, [B, d]."""
+        if query.history is None or query.length is None:
+            raise InputError(
+                f"{type(self).__name__} reads histories, and the query has users alone; gcl.data.query adds theirs."
+            )
+        if query.history.numel() and not 0 <= int(query.history.min()) <= int(query.history.max()) < self.num_items:
+            raise InputError(f"items of a history must lie in [0, {self.num_items}).")
+        return self.encoder.last(query.history, query.length)
+
+    def items(self) -> Tensor:
+        """The rows of the catalogue, [num_items, d]."""
+        return self.encoder.items()
+
+
+def sequences_of(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """History [B, T], length [B] and targets of a batch of sequences."""
+    assert batch.history is not None and batch.length is not None and batch.targets is not None
+    return batch.history, batch.length, batch.targets

@@ -1,0 +1,47 @@
+"""GRU4Rec: recurrent units over the history."""
+
+from gcl.data import Dataset
+from gcl.encoders import GRUEncoder
+from gcl.recommenders.sequential.base import SequenceRecommender, Targets
+from gcl.recommenders.sequential.next_item import Loss, NextItem
+
+
+class GRU4Rec(SequenceRecommender):
+    """A GRU over the history and a projection to the width of the items, trained at every position.
+
+    Session-parallel batches and BPR-max of the original are not here: losses are those of :class:`SASRec`, for an
+    encoder-only comparison. Hidasi et al. (ICLR 2016).
+
+    Args:
+        data: what to learn from; its interactions must be ordered.
+        dim: width of items.
+        hidden: width of the recurrent state.
+        layers: number of recurrent layers.
+        dropout: of the input.
+        max_length: items of a history that are read, the latest.
+        targets: ``all`` positions, the ``last`` alone, or every ``prefix`` as its own row.
+        loss: ``softmax``, ``sampled``, ``bce`` or ``gbce``.
+        negatives: of the losses that draw them.
+        popularity: exponent of the proposal of ``sampled``.
+        calibration: t of ``gbce``.
+    """
+
+    reference = "Hidasi et al., ICLR 2016"
+
+    def __init__(
+        self,
+        data: Dataset,
+        *,
+        dim: int = 64,
+        hidden: int = 128,
+        layers: int = 1,
+        dropout: float = 0.3,
+        max_length: int = 50,
+        targets: Targets = "all",
+        loss: Loss = "softmax",
+        negatives: int = 256,
+        popularity: float = 0.0,
+        calibration: float = 0.75,
+    ) -> None:
+        encoder = GRUEncoder(data.num_items, dim, max_length, layers=layers, hidden=hidden, dropout=dropout)
+        super().__init__(data, encoder, NextItem(data, loss, negatives, popularity, calibration), targets)

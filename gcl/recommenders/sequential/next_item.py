@@ -1,0 +1,89 @@
+"""Losses of the next item: full softmax, sampled softmax, binary cross-entropy and its generalisation."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gcl.data import Dataset, TrainInteractions
+from gcl.data.negatives import RankMap
+from gcl.losses.functional.numerics import softplus
+from gcl.losses.functional.sampled import catalogue_softmax, sampled_softmax
+
+Loss = Literal["softmax", "sampled", "bce", "gbce"]
+
+
+class NextItem(nn.Module):
+    r"""Loss of targets y after states h [n, d], scores s = <h, E>; the mean over the n targets.
+
+    ========= =========================================================================================================
+    softmax   log Σ_i exp s_i - s_y over the whole catalogue, streamed: its logits are never stored
+    sampled   the same over y and m items shared by the batch, logits s - log Q; Q ~ degree ** ``popularity``; copies
+              of y among them are hidden (Bengio & Senécal, 2008)
+    bce       softplus(-s_y) + mean_j softplus(s_j), j m uniform items that the user has not in train (SASRec, 2018)
+    gbce      (β softplus(-s_y) + Σ_j softplus(s_j)) / (m + 1), j uniform over all items, β = 1 - t (1 - m / (I - 1))
+              (Petrov & Macdonald, gSASRec, RecSys 2023); t = 0 leaves β = 1, t = 1 is calibrated
+    ========= =========================================================================================================
+
+    Args:
+        data: whose items they are.
+        loss: which of them.
+        negatives: m, not read by ``softmax``.
+        popularity: exponent of Q, of ``sampled`` only.
+        calibration: t of ``gbce``.
+    """
+
+    weight: Tensor
+
+    def __init__(
+        self, data: Dataset, loss: Loss, negatives: int = 256, popularity: float = 0.0, calibration: float = 0.75
+    ) -> None:
+        super().__init__()
+        if negatives < 1:
+            raise ValueError(f"negatives must be at least 1, got {negatives}.")
+        if popularity < 0:
+            raise ValueError(f"popularity must not be negative, got {popularity}.")
+        if not 0 <= calibration <= 1:
+            raise ValueError(f"calibration must lie in [0, 1], got {calibration}.")
+        self.loss, self.count, self.calibration = loss, negatives, calibration
+        weight = data.train.by_item.counts.float() ** popularity
+        self.register_buffer("weight", weight / weight.sum(), persistent=False)
+        self.train_rows: TrainInteractions = data.train
+        self.ranks: RankMap | None = None
+
+    def forward(
+        self, states: Tensor, items: Tensor, targets: Tensor, users: Tensor, generator: torch.Generator | None
+    ) -> Tensor:
+        """Mean loss of ``targets`` [n] after ``states`` [n, d] over the table ``items`` [I, d]; users [n]."""
+        if self.loss == "softmax":
+            return catalogue_softmax(states, items, targets).mean()
+        generator = generator or torch.default_generator
+        if self.loss == "sampled":
+            return self._sampled(states, items, targets, generator).mean()
+        drawn = self._drawn(targets, users, len(items), generator)
+        positive = (states * F.embedding(targets, items)).sum(1)
+        negative = torch.einsum("nd,nmd->nm", states, F.embedding(drawn, items))
+        if self.loss == "bce":
+            return (softplus(-positive) + softplus(negative).mean(1)).mean()
+        share = self.count / max(1, len(items) - 1)
+        beta = 1 - self.calibration * (1 - min(1.0, share))
+        return ((beta * softplus(-positive) + softplus(negative).sum(1)) / (self.count + 1)).mean()
+
+    def _sampled(self, states: Tensor, items: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
+        weight = self.weight.to(generator.device)
+        drawn = torch.multinomial(weight, self.count, replacement=True, generator=generator).to(targets.device)
+        log_q = self.weight.log()
+        positive = (states * F.embedding(targets, items)).sum(1)
+        return sampled_softmax(
+            positive, states, F.embedding(drawn, items), log_q[drawn], log_q[targets], targets, drawn, refined=False
+        )
+
+    def _drawn(self, targets: Tensor, users: Tensor, size: int, generator: torch.Generator) -> Tensor:
+        """Negatives of every target, [n, m]."""
+        if self.loss == "gbce":
+            shape = (len(targets), self.count)
+            return torch.randint(size, shape, generator=generator, device=generator.device).to(targets.device)
+        if self.ranks is None or self.ranks.keys.device != users.device:
+            self.ranks = RankMap(self.train_rows.to(users.device))
+        return self.ranks.draw(users, self.count, generator)

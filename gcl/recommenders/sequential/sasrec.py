@@ -1,0 +1,61 @@
+"""SASRec: a causal Transformer, with a choice of losses."""
+
+from gcl.data import Dataset
+from gcl.encoders import TransformerEncoder
+from gcl.encoders.transformer import Norm, Padding, Positions
+from gcl.recommenders.sequential.base import SequenceRecommender, Targets
+from gcl.recommenders.sequential.next_item import Loss, NextItem
+
+
+class SASRec(SequenceRecommender):
+    """Self-attention over the history, trained to predict the next item at every position.
+
+    The paper's loss is ``bce`` with one negative; full or sampled softmax with the same encoder is much stronger, and
+    full softmax is the default. ``targets="prefix"`` makes a row of every prefix, at a multiple of the cost. Kang &
+    McAuley (ICDM 2018); the losses: :class:`gcl.recommenders.sequential.next_item.NextItem`.
+
+    Args:
+        data: what to learn from; its interactions must be ordered.
+        dim: width.
+        layers: number of blocks.
+        heads: of attention.
+        inner: width inside the feed-forward nets.
+        dropout: of input, attention and blocks.
+        max_length: items of a history that are read, the latest.
+        norm: ``post`` or ``pre``.
+        positions: ``learnt`` or ``rotary``.
+        padding: how learnt positions are counted, from the earliest item (``right``) or back from the
+            latest (``left``).
+        targets: ``all`` positions, the ``last`` alone, or every ``prefix`` as its own row.
+        loss: ``softmax``, ``sampled``, ``bce`` or ``gbce``.
+        negatives: of the losses that draw them.
+        popularity: exponent of the proposal of ``sampled``.
+        calibration: t of ``gbce``.
+    """
+
+    reference = "Kang & McAuley, ICDM 2018"
+
+    def __init__(
+        self,
+        data: Dataset,
+        *,
+        dim: int = 64,
+        layers: int = 2,
+        heads: int = 2,
+        inner: int = 256,
+        dropout: float = 0.5,
+        max_length: int = 50,
+        norm: Norm = "post",
+        positions: Positions = "learnt",
+        padding: Padding = "right",
+        targets: Targets = "all",
+        loss: Loss = "softmax",
+        negatives: int = 256,
+        popularity: float = 0.0,
+        calibration: float = 0.75,
+    ) -> None:
+        encoder = TransformerEncoder(
+            data.num_items, dim, max_length, layers=layers, heads=heads, inner=inner, dropout=dropout, norm=norm,
+            positions=positions, padding=padding,
+        )  # fmt: skip
+        super().__init__(data, encoder, NextItem(data, loss, negatives, popularity, calibration), targets)
