@@ -1,4 +1,17 @@
-"""Objectives: what a loss compares, and how."""
+"""Objectives: what a loss compares, and how.
+
+Log-ratio objectives of pairs are choices of slots (:mod:`gcl.losses.slots`) on one pipeline; compose your own with
+:class:`Contrast`:
+
+    loss = Contrast(similarity="dot", temperature=0.5, weighting={"name": "hardness", "beta": 0.5}, negatives="both")
+    loss(z1, z2)
+
+The mathematics is in :mod:`gcl.losses.functional`: pure functions whose matrices are made tile by tile. Families, a
+module each: softmax, soft, sampled, labels, multiview, groups (many positives), adaptive and heads (temperatures),
+similarity and tuples (geometry), negatives, mixing, memory and instances (candidates), energies and sets, ranking,
+pointwise, metric and sorting (order), regression, moments, clusters and setfunctions (no negatives), targets and gated,
+combine. :func:`catalogue` lists them all.
+"""
 
 from typing import Any
 

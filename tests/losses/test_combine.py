@@ -11,6 +11,7 @@ from gcl.losses import (
     Contrast,
     InfoNCE,
     NTXent,
+    Objective,
     PerHead,
     SigLIP,
     Sum,
@@ -90,6 +91,19 @@ def test_a_composed_objective_conforms():
     check_objective(
         lambda: Contrast(similarity="square_euclidean", kernel={"name": "pair_rank", "phi": "softplus"}, forward=0.5)
     )
+
+
+class Cosine(Objective):
+    """Mean of 1 - cos(z1, z2): attraction alone."""
+
+    kind = "pair"
+
+    def compute(self, z1, z2, ids=None):
+        return 1 - torch.cosine_similarity(z1, z2, dim=1), None
+
+
+def test_an_objective_of_a_user_conforms():
+    check_objective(Cosine)
 
 
 def test_the_suite_finds_a_broken_objective():

@@ -37,6 +37,8 @@ def test_conformance(name):
 def test_documented(name):
     objective = catalogue()[name]
     assert objective.__doc__ and len(objective.__doc__) > 150, f"{name} needs its formula, shapes and siblings"
+    assert objective.reference, f"{name} needs its paper and year"
+    assert objective().describe(), f"{name} needs its slots"
 
 
 @pytest.mark.parametrize("name", sorted(catalogue()))
