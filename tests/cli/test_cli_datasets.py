@@ -84,3 +84,9 @@ def test_bad_conversions(table, tmp_path, settings, text):
     called = gcl("datasets", "convert", table, tmp_path / "out", *settings)
     assert called.code == 2
     assert text in called.err
+
+
+def test_a_folder_that_cannot_be_written_to(table):
+    called = gcl("datasets", "convert", table, table / "out")
+    assert called.code == 2
+    assert f"OUT: cannot write to {table / 'out'}: Not a directory." in called.err

@@ -128,6 +128,16 @@ def test_export_of_models_without_vectors_and_without_faiss(trained, monkeypatch
     assert "'csv' is not one of 'npy', 'faiss'" in called.err
 
 
+def test_files_that_cannot_be_written(trained, tmp_path):
+    (tmp_path / "file").touch()
+    called = gcl("export", trained["LightGCN"], "--out", tmp_path / "file/vectors")
+    assert called.code == 2
+    assert f"--out: cannot write to {tmp_path / 'file/vectors'}: Not a directory." in called.err
+    called = gcl("recommend", trained["EASE"], "--all", "--out", tmp_path)
+    assert called.code == 2
+    assert f"--out: cannot write {tmp_path}: Is a directory." in called.err
+
+
 def test_export_to_faiss(trained, tmp_path):
     faiss = pytest.importorskip("faiss")
     good("export", trained["LightGCN"], "--format", "faiss", "--out", tmp_path)

@@ -35,6 +35,17 @@ def test_checkpoint_keeps_what_is_asked(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_a_checkpoint_without_its_tensors(tmp_path):
+    record = checkpoint.save(tmp_path, {"a": torch.zeros(1)}, {})
+    (tmp_path / record["file"]).unlink()
+    with pytest.raises(InputError) as caught:
+        checkpoint.load(tmp_path)
+    index = tmp_path / "checkpoint.json"
+    assert str(caught.value) == (
+        f"{tmp_path / record['file']} is missing, and {index} needs it; put it back, or train anew."
+    )
+
+
 def test_no_checkpoint(tmp_path):
     with pytest.raises(InputError, match=r"holds no checkpoint: checkpoint.json is missing"):
         checkpoint.load(tmp_path)
