@@ -10,6 +10,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,plots]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps recbole  # its data files, on any Python
 	touch $(STAMP)
 
 demo: $(STAMP)

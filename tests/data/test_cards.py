@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from gcl.data import Plan, cards, check, load, share
+from gcl.data import Plan, cards, check, fetch, load, share
 from gcl.data.cards import Card
 from gcl.errors import InputError
 
@@ -113,6 +113,17 @@ def test_the_wheel_of_recbole_is_found_without_import(monkeypatch, tmp_path):
     monkeypatch.delenv("GCL_DATA", raising=False)
     monkeypatch.setenv("GCL_CACHE", str(tmp_path))
     assert len(load("ml-100k").train) == 80024
+
+
+def test_without_the_wheel_the_message_says_how_to_obtain_it(monkeypatch, tmp_path):
+    monkeypatch.delenv("GCL_DATA", raising=False)
+    monkeypatch.setenv("GCL_CACHE", str(tmp_path))
+    monkeypatch.setattr("gcl.data.locate.find_spec", lambda name: None)
+    how = r"By hand: pip install recbole==1\.2\.1 \(on Python 3\.12 and later: pip install --no-deps recbole==1\.2\.1;"
+    with pytest.raises(InputError, match=rf"^The data set 'ml-100k' is not on this machine; .*{how}"):
+        load("ml-100k")
+    with pytest.raises(InputError, match=rf"^ml-100k cannot be fetched: .* has no address\. {how}"):
+        fetch("ml-100k")
 
 
 def test_a_wrong_card_is_an_error(monkeypatch, tmp_path):
