@@ -52,7 +52,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
         *("Popularity", "EASE", "BPRMF", "LightGCN", "DirectAU"),
         *("Contrastive", "SGL", "SimGCL", "XSimGCL", "LightGCL", "DCCF", "HCCF", "NCL", "AdaGCL"),
     ),
-    "sequential": ("SASRec", "GRU4Rec"),
+    "sequential": ("SASRec", "GRU4Rec", "CL4SRec", "DuoRec"),
 }
 MODELS: dict[str, str] = {
     name: f"gcl.recommenders.{family}.{name.lower()}:{name}" for family, names in _FAMILIES.items() for name in names
@@ -70,6 +70,8 @@ VIEWS: dict[str, tuple[str, str]] = {
     "EdgeGates": ("gcl.views.gates:EdgeGates", "Suresh et al., NeurIPS 2021"),
     "Intents": ("gcl.views.intents:Intents", "Ren et al., SIGIR 2023"),
     "Hypergraph": ("gcl.views.hypergraph:Hypergraph", "Xia et al., SIGIR 2022"),
+    **{name: (f"gcl.views.sequence:{name}", "Xie et al., ICDE 2022") for name in ("Crop", "Mask", "Reorder")},
+    **{name: (f"gcl.views.sequence:{name}", "Liu et al., CoSeRec, 2021") for name in ("Substitute", "Insert")},
 }
 """Name -> where it is and its reference."""
 

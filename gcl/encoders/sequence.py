@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-MASKED = -1
-"""What stands in a sequence for an item that a view has hidden."""
+from gcl.views.sequence import MASKED
+
 ROWS = 256
 """Rows encoded at once where no gradient is needed: short histories are not padded to the longest of all."""
 

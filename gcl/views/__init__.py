@@ -9,23 +9,30 @@ from gcl.views.hypergraph import Hypergraph
 from gcl.views.intents import Intents
 from gcl.views.masks import EdgeMask
 from gcl.views.noise import Noise
+from gcl.views.sequence import Crop, Insert, Mask, Reorder, SequenceView, Substitute
 from gcl.views.svd import SVD
 
 __all__ = [
     "SVD",
     "AdversarialNoise",
+    "Crop",
     "DropEdge",
     "DropNode",
     "EdgeGates",
     "EdgeMask",
     "GraphView",
     "Hypergraph",
+    "Insert",
     "Intents",
     "Level",
     "Linear",
+    "Mask",
     "Noise",
     "RandomWalk",
+    "Reorder",
+    "SequenceView",
     "Step",
+    "Substitute",
     "View",
     "Views",
     "allocate",

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from gcl.encoders import GRUEncoder, TransformerEncoder
-from gcl.encoders.sequence import MASKED, ROWS, cut
+from gcl.encoders.sequence import ROWS, cut
 from gcl.encoders.transformer import rotate
+from gcl.views.sequence import MASKED
 
 
 def transformer(**arguments):

@@ -1,0 +1,65 @@
+"""CL4SRec and DuoRec: the contract and what they contrast."""
+
+import pytest
+import torch
+
+from gcl.data import loader
+from gcl.errors import InputError
+from gcl.losses import BPR, InfoNCE
+from gcl.recommenders.sequential.cl4srec import CL4SRec
+from gcl.recommenders.sequential.duorec import DuoRec, SameTarget
+from gcl.testing import check_recommender, tiny_dataset
+from gcl.views import Crop, Insert, Mask, Reorder, Substitute
+
+SMALL = {"dim": 8, "inner": 16, "dropout": 0.1}
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda data: CL4SRec(data, **SMALL),
+        lambda data: CL4SRec(data, **SMALL, views=[Crop(), Mask(), Reorder(), Substitute(), Insert()], loss="sampled"),
+        lambda data: CL4SRec(data, **SMALL, views=[[Insert(), Mask()]], targets="prefix", objective=InfoNCE()),
+        lambda data: DuoRec(data, **SMALL),
+        lambda data: DuoRec(data, **SMALL, mode="both", distinct=True),
+        lambda data: DuoRec(data, **SMALL, mode="dropout", targets="all"),
+        lambda data: DuoRec(data, **SMALL, mode="target", max_length=3),
+    ],
+)
+def test_recommender_holds_its_contract(build):
+    check_recommender(build)
+
+
+def test_positives_have_the_same_target():
+    data = tiny_dataset()
+    same, seen = SameTarget(data, 50), set()
+    for user in range(data.num_users):
+        row = data.train.history.take(torch.tensor([user]))[1].tolist()
+        seen |= {(tuple(row[:n]), row[n]) for n in range(1, len(row))}
+    targets = torch.tensor(sorted({target for _, target in seen}))
+    items, length = same(targets.repeat(20), torch.Generator().manual_seed(0))
+    for row, n, target in zip(items.tolist(), length.tolist(), targets.repeat(20).tolist(), strict=True):
+        assert (tuple(row[:n]), target) in seen
+
+
+def test_contrast_of_a_batch_of_one_is_zero():
+    model = CL4SRec(tiny_dataset(), **SMALL)
+    batch = next(iter(loader(tiny_dataset(), model.sampling, 1, torch.Generator().manual_seed(0))))
+    terms = model.losses(batch)
+    assert terms["contrast"].item() == 0 and bool(torch.isfinite(terms["next"]))
+
+
+def test_no_view_changes_what_the_main_loss_reads():
+    data = tiny_dataset()
+    model = CL4SRec(data, **SMALL)
+    batch = next(iter(loader(data, model.sampling, 64, torch.Generator().manual_seed(0))))
+    before = batch.history.clone()
+    model.losses(batch)
+    assert torch.equal(batch.history, before)
+
+
+def test_bad_arguments_are_named():
+    with pytest.raises(InputError, match="weight of CL4SRec must not be negative, got -1"):
+        CL4SRec(tiny_dataset(), weight=-1)
+    with pytest.raises(InputError, match="objective of DuoRec must be of kind pair, got BPR of kind ranking"):
+        DuoRec(tiny_dataset(), objective=BPR())
