@@ -9,7 +9,6 @@ import torch
 
 from gcl.data.interactions import Interactions, TrainInteractions
 
-
 ASIDE = "10 % of train"
 """What ``made`` says of a valid part that was taken out of train."""
 

@@ -41,7 +41,7 @@ class Recommender(Recorded, nn.Module, ABC):
     """
 
     sampling: Sampling = Pairs()
-    needs: ClassVar[frozenset[Literal["time", "modalities"]]] = frozenset()
+    needs: ClassVar[frozenset[Literal["time", "modalities", "columns"]]] = frozenset()
     answers: ClassVar[frozenset[Literal["users", "histories"]]] = frozenset({"users"})
     """Whom the model can answer: known users, and histories never seen in training."""
     objective_kinds: ClassVar[tuple[Kind, ...]] = ()
