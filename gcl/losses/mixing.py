@@ -6,11 +6,12 @@ import torch
 from torch import Tensor
 
 from gcl.losses.base import Objective, Rows
-from gcl.losses.functional.memory import closest, queue_partition
+from gcl.losses.functional.memory import queue_partition
 from gcl.losses.functional.mixing import ascend, beta, mixed_negatives
 from gcl.losses.functional.negatives import filtered_partition, identities
 from gcl.losses.functional.numerics import lse, lse_of, normalise, softplus
 from gcl.losses.functional.partition import log_partition
+from gcl.losses.functional.streaming import by_rows
 from gcl.losses.slots.queue import Queue
 from gcl.losses.slots.temperatures import positive_temperature
 
@@ -239,8 +240,11 @@ class DualMomentum(Objective):
         positive = (anchor * other).sum(1) / self.temperature
         if not len(held):
             return softplus(torch.full_like(positive, -math.inf) - positive)
-        chosen = closest(anchor, held, max(1, round(self.share * len(held))))
-        scores = (held.index_select(0, chosen.flatten()).view(*chosen.shape, -1) @ anchor[:, :, None])[..., 0]
-        if ids is not None:
-            scores = scores.masked_fill(held_ids[chosen] == ids[:, None], -math.inf)
-        return softplus(lse(scores / self.temperature) - positive)
+        count = max(1, round(self.share * len(held)))
+        keys = (torch.full_like(held_ids[:1], -2).expand(len(anchor)) if ids is None else ids, held_ids)
+
+        def block(a: Tensor, i: Tensor, c: Tensor, j: Tensor) -> Tensor:
+            return lse((a @ c.T).masked_fill(i[:, None] == j, -math.inf).topk(count, dim=1).values)
+
+        rows = (anchor / self.temperature, keys[0])
+        return softplus(by_rows(block, rows, (held, keys[1]), columns=len(held)) - positive)
