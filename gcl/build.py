@@ -52,7 +52,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
         *("Popularity", "EASE", "BPRMF", "LightGCN", "DirectAU"),
         *("Contrastive", "SGL", "SimGCL", "XSimGCL", "LightGCL", "DCCF", "HCCF", "NCL", "AdaGCL"),
     ),
-    "sequential": ("SASRec", "GRU4Rec", "CL4SRec", "DuoRec", "MCLRec"),
+    "sequential": ("SASRec", "GRU4Rec", "CL4SRec", "DuoRec", "MCLRec", "ICLRec"),
 }
 MODELS: dict[str, str] = {
     name: f"gcl.recommenders.{family}.{name.lower()}:{name}" for family, names in _FAMILIES.items() for name in names

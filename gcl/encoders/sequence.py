@@ -43,13 +43,17 @@ class SequenceEncoder(nn.Module, ABC):
         """Rows of the table, [B, T, d]; masked items have the last."""
         return F.embedding(torch.where(items == MASKED, self.num_items, items), self.table)
 
+    def cut(self, items: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
+        """The latest items of every sequence, as many as are read."""
+        return cut(items, length, self.max_length)
+
     def last(self, items: Tensor, length: Tensor) -> Tensor:
         """The state after the last item, [B, d]; zero for an empty history, which then likes all items equally."""
-        items, length = cut(items, length, self.max_length)
+        items, length = self.cut(items, length)
         if torch.is_grad_enabled() or len(length) <= ROWS:
             return self._last(items, length)
         order = torch.argsort(length, stable=True)
-        states = [self._last(*cut(items[rows], length[rows], self.max_length)) for rows in torch.split(order, ROWS)]
+        states = [self._last(*self.cut(items[rows], length[rows])) for rows in torch.split(order, ROWS)]
         return torch.empty_like(torch.cat(states)).index_copy_(0, order, torch.cat(states))
 
     def _last(self, items: Tensor, length: Tensor) -> Tensor:
