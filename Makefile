@@ -18,11 +18,12 @@ demo: $(STAMP)
 	$(BIN)/gcl train SimGCL ml-100k --out runs/demo
 	$(BIN)/gcl recommend runs/demo --users 196 --k 10
 
+# Two processes of one thread each: most tests are too small to gain from threads.
 test: $(STAMP) lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow
 
 lint: $(STAMP)
 	$(BIN)/ruff check gcl tests benchmarks
