@@ -136,6 +136,20 @@ def table(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def store(run: str, found: dict[str, Any]) -> None:
+    """Keep one run beside the others that are stored, and write the table of all."""
+    file = RESULTS / "steps.json"
+    known = json.loads(file.read_text())["runs"] if file.exists() else {}
+    known[run] = found
+    runs = {name: known[name] for name in RUNS if name in known}
+    RESULTS.mkdir(exist_ok=True)
+    file.write_text(json.dumps({"settings": SETTINGS, "runs": runs}, indent=1) + "\n")
+    loads = [kept["machine"]["load"] for kept in runs.values()]
+    text = table([row for kept in runs.values() for row in kept["rows"]])
+    load = f"{min(loads)} to {max(loads)}" if len(loads) > 1 else loads[0]
+    file.with_suffix(".md").write_text(f"{text}\n\n{caption({**found['machine'], 'load': load})}\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--selfrec", help="a checkout of SELFRec")
@@ -155,19 +169,16 @@ def main() -> None:
         print(f"{NAMES.get(name, name)} is skipped: {reason}", flush=True)
     if not options.quick:
         quiet(minutes=options.wait)
-    machine, rows = describe(), []
     for run in (run for run in wanted if run.split("/")[0] not in missing):
-        rows += measured(run, checkouts, missing, 2 if options.quick else options.rounds, options.steps)
-        print(table([r for r in rows if r["run"] == run]), flush=True)
-    if options.quick or options.only or missing:
-        print("nothing is stored: only a full run with every system is")
-        return
-    RESULTS.mkdir(exist_ok=True)
-    settings = {**SETTINGS, "rounds": options.rounds, "steps": options.steps}
-    commits = {NAMES[name]: commit(path) for name, path in checkouts.items()}
-    stored = {"machine": machine, "settings": settings, "commits": commits, "rows": rows, "ratios": ratios(rows)}
-    (RESULTS / "steps.json").write_text(json.dumps(stored, indent=1) + "\n")
-    (RESULTS / "steps.md").write_text(f"{table(rows)}\n\n{caption(machine)}\n")
+        machine = describe()
+        rows = measured(run, checkouts, missing, 2 if options.quick else options.rounds, options.steps)
+        print(table(rows), flush=True)
+        if options.quick or {entry[0] for entry in RUNS[run]} & set(missing):
+            print("not stored: only a full run of every system is", flush=True)
+            continue
+        commits = {NAMES[name]: commit(path) for name, path in checkouts.items()}
+        taken = {"rounds": options.rounds, "steps": options.steps, "machine": machine, "commits": commits}
+        store(run, {**taken, "rows": rows, "ratios": ratios(rows)})
 
 
 if __name__ == "__main__":
