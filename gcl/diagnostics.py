@@ -55,9 +55,7 @@ def uniformity_floor(dim: int, t: float = 2.0) -> float:
     return -2 * t + math.log(total)
 
 
-def uniformity_gap(
-    z: Tensor, t: float = 2.0, *, rows: int = 4096, generator: torch.Generator | None = None
-) -> float:
+def uniformity_gap(z: Tensor, t: float = 2.0, *, rows: int = 4096, generator: torch.Generator | None = None) -> float:
     """:func:`uniformity` minus :func:`uniformity_floor`: about 0 for uniform rows, 2t + log floor for one point."""
     return uniformity(z, t, rows=rows, generator=generator) - uniformity_floor(z.shape[1], t)
 

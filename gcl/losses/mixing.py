@@ -216,9 +216,7 @@ class DualMomentum(Objective):
         "views": "query and key as anchors, weighted",
     }
 
-    def __init__(
-        self, temperature: float = 0.2, size: int = 4096, forward: float = 0.5, share: float = 0.25
-    ) -> None:
+    def __init__(self, temperature: float = 0.2, size: int = 4096, forward: float = 0.5, share: float = 0.25) -> None:
         super().__init__()
         if not (0 <= forward <= 1 and 0 < share <= 1):
             raise ValueError(f"forward must be in [0, 1] and share in (0, 1], got {forward}, {share}.")

@@ -1,6 +1,5 @@
 """Naive float64 helpers, written from the formulas with loops and no tricks."""
 
-
 import torch
 
 
@@ -49,5 +48,3 @@ def log_sum(values):
 
 def mean(values):
     return sum(values) / len(values) if values else torch.zeros(())
-
-

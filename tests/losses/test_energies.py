@@ -108,7 +108,7 @@ def test_decoupled_uniformity(views, eye):
     prior = views[0][:, :2]
     for kernel in ("rbf", "cosine"):
         unit = units(prior)
-        gram = unit @ unit.T if kernel == "cosine" else torch.exp(-torch.cdist(prior, prior) ** 2 / 4)
+        gram = unit @ unit.T if kernel == "cosine" else torch.exp(-(torch.cdist(prior, prior) ** 2) / 4)
         a = torch.linalg.inv(gram + 0.1 * torch.eye(9).double()) @ gram
         loss = DecoupledUniformity(ridge=0.1, kernel=kernel)
         same(lambda z, f=loss: f(z, prior=prior), lambda z, a=a: naive_uniformity(a @ units(z).mean(0), 2.0), cube)

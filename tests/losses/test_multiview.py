@@ -19,9 +19,7 @@ def naive_mv_info_nce(z, tau):
     rows = []
     for i in range(n):
         top = [z[a, i] @ z[b, i] / tau for a in range(v) for b in range(v) if a != b]
-        everything = [
-            z[a, i] @ z[b, j] / tau for a in range(v) for b in range(v) for j in range(n) if (a, i) != (b, j)
-        ]
+        everything = [z[a, i] @ z[b, j] / tau for a in range(v) for b in range(v) for j in range(n) if (a, i) != (b, j)]
         rows.append(log_sum(everything) - log_sum(top))
     return mean(rows)
 
@@ -150,9 +148,7 @@ def test_collossl_is_its_formula(cube):
         rows = []
         for i in range(5):
             top = u[0, i] @ u[best, i] / tau
-            rest = [
-                u[0, i] @ u[v, j] / tau + math.log(weights[v - 1]) for v in range(1, 4) for j in range(5) if j != i
-            ]
+            rest = [u[0, i] @ u[v, j] / tau + math.log(weights[v - 1]) for v in range(1, 4) for j in range(5) if j != i]
             rows.append(log_sum([top, *rest]) - top)
         return mean(rows)
 

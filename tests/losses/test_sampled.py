@@ -51,7 +51,7 @@ def test_sampled_gradient_approaches_the_full_one():
     """The mean over many samples of the corrected gradient comes closer to the full softmax's as samples grow."""
     generator = torch.Generator().manual_seed(0)
     items = torch.randn(200, 4, generator=generator, dtype=torch.float64)
-    weights = torch.rand(200, generator=generator, dtype=torch.float64)  + 0.3
+    weights = torch.rand(200, generator=generator, dtype=torch.float64) + 0.3
     q = weights / weights.sum()
     query = torch.randn(1, 4, generator=generator, dtype=torch.float64, requires_grad=True)
     (full,) = torch.autograd.grad(catalogue_softmax(query, items, torch.tensor([7])).sum(), query)

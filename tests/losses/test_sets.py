@@ -153,9 +153,7 @@ def test_swav(views):
     def naive(z):
         s = units(z) @ centres.T
         codes = [sinkhorn(s[v].detach(), 0.2, 3) for v in range(2)]
-        terms = [
-            -(codes[v] * (s[w] / 0.3).log_softmax(1)).sum(1).mean() for v in range(2) for w in range(3) if v != w
-        ]
+        terms = [-(codes[v] * (s[w] / 0.3).log_softmax(1)).sum(1).mean() for v in range(2) for w in range(3) if v != w]
         return mean(terms)
 
     same(loss, naive, cube)

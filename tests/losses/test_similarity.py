@@ -1,6 +1,5 @@
 """Contrast in other geometries."""
 
-
 import pytest
 import torch
 

@@ -47,9 +47,7 @@ def mixed_negatives(
     return normalise(torch.cat([first, second], 1))
 
 
-def ascend(
-    x: Tensor, negatives: Tensor, positive: Tensor, noise: Tensor, steps: int, rate: float
-) -> Tensor:
+def ascend(x: Tensor, negatives: Tensor, positive: Tensor, noise: Tensor, steps: int, rate: float) -> Tensor:
     """Rows [K, d] moved up the mean of softplus(lse(negatives, <x, noise>) - positive) by normalised gradient steps.
 
     Gradients stay inside: x, ``negatives`` [B] and ``positive`` [B] are constants, and so is the result.
