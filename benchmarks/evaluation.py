@@ -179,6 +179,17 @@ def summary(found: dict[str, list[dict[str, Any]]], users: int) -> dict[str, Any
     }  # fmt: skip
 
 
+def table(made: dict[str, Any]) -> str:
+    """The sides as markdown."""
+    lines = ["| side | CPU s | times gcl | extra MiB | largest difference of a metric |", "|---|---|---|---|---|"]
+    for side, row in made["sides"].items():
+        difference = f"{row['largest_difference']:.0e}"
+        lines.append(
+            f"| {side} | {row['seconds']:.2f} | {row['times_gcl']:.1f} | {row['extra_mb']:.0f} | {difference} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--rounds", type=int, default=3)
@@ -198,6 +209,7 @@ def main() -> None:
     print(f"scores themselves: {made['sides']['gcl']['scoring']:.2f} CPU s, in no row")
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(made, indent=1) + "\n")
+    RESULTS.with_suffix(".md").write_text(table(made))
 
 
 if __name__ == "__main__":
