@@ -15,7 +15,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	rm -rf runs/demo
-	$(BIN)/gcl train SimGCL ml-100k --out runs/demo
+	OMP_NUM_THREADS=1 $(BIN)/gcl train SimGCL ml-100k --out runs/demo
 	$(BIN)/gcl recommend runs/demo --users 196 --k 10
 
 # Two processes of one thread each: most tests are too small to gain from threads.
