@@ -1,10 +1,11 @@
 """Contrastive losses beside stored matrices, PyGCL, lightly and pytorch-metric-learning: time and memory.
 
-    python -m benchmarks.objectives [--rounds 3] [--quick]
+    python -m benchmarks.objectives [--rounds 3] [--rows 2708 10000] [--quick]
 
 Peers are measured where they can be imported (``pip install --no-deps --target FOLDER PyGCL lightly
 pytorch-metric-learning``, and FOLDER on PYTHONPATH, is enough); the others are skipped with a line that says so.
-Forward and backward, float32, one thread, CPU seconds, a process a side, rounds in turns, medians. Extra memory is the
+Every case is stored when it is done; ``--rows`` measures some of them and keeps the others as they are stored. Forward
+and backward, float32, one thread, CPU seconds, a process a side, rounds in turns, medians. Extra memory is the
 peak of the process beyond what it held before the first round.
 """
 
@@ -27,7 +28,7 @@ CASES = [
     {"layout": "cross", "rows": 2708, "dim": 256, "leave": ["gcl, matrix kept"]},
     {"layout": "cross", "rows": 10000, "dim": 256, "leave": ["gcl, matrix kept"]},
     {"layout": "stacked", "rows": 2708, "dim": 256, "leave": ["pytorch-metric-learning"]},
-    {"layout": "stacked", "rows": 10000, "dim": 256, "leave": ["pytorch-metric-learning"]},
+    {"layout": "stacked", "rows": 10000, "dim": 256, "leave": ["pytorch-metric-learning", "PyGCL, intra-view"]},
 ]
 """What is measured; ``leave`` names what does not fit into the machine's memory or is no question here."""
 TEMPERATURE = 0.2
@@ -69,6 +70,7 @@ def table(results: list[dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rows", type=int, nargs="*", help="measure the cases of these sizes only")
     parser.add_argument("--quick", action="store_true", help="one round of the small cases, nothing is stored")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -79,19 +81,27 @@ def main() -> None:
             print(f"{layout}: {name}: {note}", flush=True)
     if not options.quick:
         quiet()
-    machine = describe()
-    cases = [c for c in CASES if not options.quick or c["rows"] < 5000]
-    results = []
-    for case in cases:
+    for case in CASES:
+        if (options.quick and case["rows"] > 5000) or (options.rows and case["rows"] not in options.rows):
+            continue
         rounds = 1 if options.quick or case["rows"] > 50000 else options.rounds
-        results.append({**case, "sides": measure(case, rounds)})
-        print(table(results[-1:]), flush=True)
-    if options.quick:
-        return
+        machine = describe()
+        result = {**case, "machine": machine, "sides": measure(case, rounds)}
+        print(table([result]), flush=True)
+        if not options.quick:
+            store(result, differences)
+
+
+def store(result: dict[str, Any], differences: dict[str, dict[str, float]]) -> None:
+    """Put a case in the place of the same one among those that are stored."""
     RESULTS.mkdir(exist_ok=True)
-    stored = {"machine": machine, "temperature": TEMPERATURE, "differences": differences, "cases": results}
-    (RESULTS / "objectives.json").write_text(json.dumps(stored, indent=1) + "\n")
-    (RESULTS / "objectives.md").write_text(table(results) + "\n")
+    file = RESULTS / "objectives.json"
+    cases = json.loads(file.read_text())["cases"] if file.exists() else []
+    known = {(c["layout"], c["rows"]): c for c in [*cases, result]}
+    ordered = [known[key] for c in CASES if (key := (c["layout"], c["rows"])) in known]
+    stored = {"temperature": TEMPERATURE, "differences": differences, "cases": ordered}
+    file.write_text(json.dumps(stored, indent=1) + "\n")
+    (RESULTS / "objectives.md").write_text(table(ordered) + "\n")
 
 
 if __name__ == "__main__":
