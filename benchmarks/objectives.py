@@ -22,7 +22,7 @@ from benchmarks.systems.machine import describe, quiet
 from benchmarks.systems.rounds import interleave
 
 RESULTS = Path(__file__).parent / "results"
-CASES = [
+CASES: list[dict[str, Any]] = [
     {"layout": "cross", "rows": 8192, "dim": 64, "leave": ["PyGCL"]},
     {"layout": "cross", "rows": 65536, "dim": 64, "leave": ["gcl, matrix kept", "torch, two cross-entropies", "PyGCL"]},
     {"layout": "cross", "rows": 2708, "dim": 256, "leave": ["gcl, matrix kept"]},
