@@ -3,6 +3,8 @@
     python -m benchmarks.quality benchmarks/grids/ml-100k.yaml --runs runs/quality
 
 Resumable: a finished run is not repeated, an interrupted one continues. Test is read once a final run, never to choose.
+An entry of the grid is a model's name, or any name with the key ``model`` inside. With ``reference``, every entry is
+held against that one, user by user on the means over the seeds.
 """
 
 import argparse
@@ -10,6 +12,7 @@ import json
 import statistics
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ import torch
 import yaml
 
 from gcl.config import resolve
+from gcl.evaluation import Evaluation, compare, holm
 from gcl.training import fit_resolved, load_run, resume
 
 RESULTS = Path(__file__).parent / "results"
@@ -24,13 +28,14 @@ CONFIGS = Path(__file__).parent.parent / "configs"
 SHOWN = ("recall@10", "ndcg@10", "hit_rate@10", "mrr@10", "recall@20", "ndcg@20")
 
 
-def run(grid: Mapping[str, Any], model: str, settings: Mapping[str, Any], seed: int, folder: Path) -> dict[str, Any]:
+def run(grid: Mapping[str, Any], entry: str, settings: Mapping[str, Any], seed: int, folder: Path) -> dict[str, Any]:
     """The result of one run, trained now, continued, or read from its folder."""
     if (folder / "result.json").exists():
         return dict(load_run(folder).result)
     if (folder / "last").exists():
         return dict(resume(folder, progress=False).result)
     words = [f"{key}={json.dumps(value)}" for key, value in settings.items()]
+    model = grid["models"][entry].get("model", entry)
     resolved = resolve(model, grid["dataset"], words, plain=True)
     done = fit_resolved(resolved, grid["dataset"], seed=seed, device="cpu", out=folder, progress=False)
     return dict(done.result)
@@ -84,7 +89,7 @@ def finish(grid: Mapping[str, Any], model: str, runs: Path) -> dict[str, Any]:
     results = [run(grid, model, full, seed, runs / f"{model}-seed{seed}") for seed in grid["seeds"]]
     closed = not any(r["epochs"] for r in results)
     stored = {k: v for k, v in full.items() if not k.startswith(("evaluate.", "train.") if closed else "evaluate.")}
-    if stored:
+    if stored and "model" not in grid["models"][model]:
         write_settings(grid, model, stored)
     names = [n for n in results[0]["metrics"]["test"] if n in SHOWN]
     test = {n: [r["metrics"]["test"][n] for r in results] for n in names}
@@ -103,16 +108,44 @@ def finish(grid: Mapping[str, Any], model: str, runs: Path) -> dict[str, Any]:
     }
 
 
+def by_user(grid: Mapping[str, Any], entry: str, runs: Path) -> Evaluation:
+    """Test values of users, means over the seeds."""
+    found = [load_run(runs / f"{entry}-seed{seed}").evaluate("test") for seed in grid["seeds"]]
+    first, metric = found[0], grid["metric"]
+    mean = torch.stack([f.per_user[metric] for f in found]).mean(0)
+    return Evaluation({metric: float(mean.mean())}, {metric: mean}, first.users, first.protocol)
+
+
+def hold_against(grid: Mapping[str, Any], rows: list[dict[str, Any]], runs: Path) -> None:
+    """Give every row ``against``: its paired comparison with the reference on test, p corrected over the rows."""
+    base = by_user(grid, grid["reference"], runs)
+    others = [row for row in rows if row["model"] != grid["reference"]]
+    made = [compare(base, by_user(grid, row["model"], runs))[grid["metric"]] for row in others]
+    for row, one, p in zip(others, made, holm([one.p_permutation for one in made]), strict=True):
+        row["against"] = {**asdict(one), "reference": grid["reference"], "p_holm": p}
+
+
+def difference(row: dict[str, Any]) -> str:
+    """Difference from the reference with its interval and corrected p."""
+    if "against" not in row:
+        return ""
+    found = row["against"]
+    return f"{found['difference']:+.4f} [{found['low']:+.4f}, {found['high']:+.4f}], p {found['p_holm']:.4f}"
+
+
 def table(rows: list[dict[str, Any]]) -> str:
-    """Mean and deviation of the test metrics over the seeds, as markdown."""
+    """Mean and deviation of the test metrics over the seeds, as markdown; difference from the reference if any."""
     names = list(rows[0]["test"])
-    head = f"| model | {' | '.join(names)} | epochs | seconds |\n|" + "---|" * (len(names) + 3)
+    last = next((f"{r['against']['metric']} less {r['against']['reference']}'s" for r in rows if "against" in r), None)
+    heads = ["model", *names, "epochs", "seconds", *([last] if last else [])]
+    head = f"| {' | '.join(heads)} |\n|" + "---|" * len(heads)
     lines = []
     for row in rows:
         cells = [f"{row['test'][n]['mean']:.4f} ± {row['test'][n]['sd']:.4f}" for n in names]
         cut = " (cut)" if any(row["cut"]) and max(row["epochs"]) > 0 else ""
         seconds = statistics.mean(row["seconds"])
-        lines.append(f"| {row['model']} | {' | '.join(cells)} | {row['epochs']}{cut} | {seconds:.0f} |")
+        cells += [f"{row['epochs']}{cut}", f"{seconds:.0f}", *([difference(row)] if last else [])]
+        lines.append(f"| {row['model']} | {' | '.join(cells)} |")
     return "\n".join([head, *lines])
 
 
@@ -133,6 +166,8 @@ def main() -> None:
         rows = {r["model"]: r for r in json.loads(stored.read_text())} if stored.exists() else {}
         rows[model] = row
         ordered = [rows[m] for m in grid["models"] if m in rows]
+        if grid.get("reference") in rows and len(rows) > 1:
+            hold_against(grid, ordered, options.runs / options.grid.stem)
         RESULTS.mkdir(exist_ok=True)
         stored.write_text(json.dumps(ordered, indent=1) + "\n")
         stored.with_suffix(".md").write_text(table(ordered) + "\n")
