@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 
+from gcl.encoders.dropout import Dropout
 from gcl.encoders.sequence import SequenceEncoder
 
 
@@ -33,9 +34,7 @@ class GRUEncoder(SequenceEncoder):
         super().__init__(num_items, dim, max_length)
         if layers < 1 or hidden < 1:
             raise ValueError(f"layers and hidden must be at least 1, got {layers} and {hidden}.")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1), got {dropout}.")
-        self.dropout, self.out = nn.Dropout(dropout), nn.Linear(hidden, dim)
+        self.dropout, self.out = Dropout(dropout), nn.Linear(hidden, dim)
         self.gru = nn.GRU(dim, hidden, layers, bias=False, batch_first=True)
         for weight in self.gru.parameters():
             nn.init.xavier_uniform_(weight)

@@ -57,10 +57,13 @@ class SequenceEncoder(nn.Module, ABC):
         return torch.empty_like(torch.cat(states)).index_copy_(0, order, torch.cat(states))
 
     def _last(self, items: Tensor, length: Tensor) -> Tensor:
+        return torch.where((length > 0)[:, None], self._ends(items, length), 0.0)
+
+    def _ends(self, items: Tensor, length: Tensor) -> Tensor:
+        """The state after the last item, or any finite value where there is none, [B, d]."""
         states = self(items, length)
         rows = torch.arange(len(length), device=length.device) * states.shape[1] + (length - 1).clamp_min(0)
-        state = states.flatten(0, 1).index_select(0, rows)
-        return torch.where((length > 0)[:, None], state, 0.0)
+        return torch.as_tensor(states.flatten(0, 1).index_select(0, rows))
 
 
 def cut(items: Tensor, length: Tensor, most: int) -> tuple[Tensor, Tensor]:

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gcl.encoders.attention import causal_attention, last_attention, rotate
+from gcl.encoders.dropout import Dropout
 from gcl.encoders.sequence import SequenceEncoder
 
 Norm = Literal["post", "pre"]
@@ -55,28 +57,40 @@ class TransformerEncoder(SequenceEncoder):
         if heads < 1 or dim % heads or (positions == "rotary" and dim // heads % 2):
             even = ", into an even width for rotary positions" if positions == "rotary" else ""
             raise ValueError(f"heads must divide dim{even}, got heads={heads} and dim={dim}.")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"dropout must lie in [0, 1), got {dropout}.")
         if layers < 1 or inner < 1:
             raise ValueError(f"layers and inner must be at least 1, got {layers} and {inner}.")
         self.padding, self.pre = padding, norm == "pre"
         self.position = nn.Parameter(torch.randn(max_length, dim) * 0.02) if positions == "learnt" else None
         self.norm = nn.LayerNorm(dim, eps=EPS)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(Block(dim, heads, inner, dropout, self.pre, positions) for _ in range(layers))
 
     def forward(self, items: Tensor, length: Tensor) -> Tensor:
         """The state after each position, [B, T, d]."""
-        x = self.look_up(items)
-        if self.position is not None:
-            place = torch.arange(items.shape[1], device=items.device).expand_as(items)
-            if self.padding == "left":
-                place = (place + self.max_length - length[:, None]).clamp(max=self.max_length - 1)
-            x = x + F.embedding(place, self.position)
-        x = self.dropout(x if self.pre else self.norm(x))
+        x = self._read(items, length)
         for block in self.blocks:
             x = block(x)
         return self.norm(x) if self.pre else x
+
+    def _ends(self, items: Tensor, length: Tensor) -> Tensor:
+        """The state after the last item alone, [B, d]: the last block computes no other."""
+        x = self._read(items, length)
+        for block in self.blocks[:-1]:
+            x = block(x)
+        last = self.blocks[-1]
+        assert isinstance(last, Block)
+        end = last.end(x, length)
+        return self.norm(end) if self.pre else end
+
+    def _read(self, items: Tensor, length: Tensor) -> Tensor:
+        """What the first block reads, [B, T, d]."""
+        x = self.look_up(items)
+        if self.position is not None:
+            place = torch.arange(items.shape[1], device=items.device)
+            if self.padding == "left":
+                place = (place + self.max_length - length[:, None]).clamp(max=self.max_length - 1)
+            x = x + F.embedding(place, self.position)
+        return self.dropout(x if self.pre else self.norm(x))
 
 
 class Block(nn.Module):
@@ -84,38 +98,46 @@ class Block(nn.Module):
 
     def __init__(self, dim: int, heads: int, inner: int, dropout: float, pre: bool, positions: Positions) -> None:
         super().__init__()
-        self.heads, self.pre, self.rotary, self.p = heads, pre, positions == "rotary", dropout
+        self.heads, self.pre, self.rotary = heads, pre, positions == "rotary"
         self.mix, self.out = nn.Linear(dim, 3 * dim), nn.Linear(dim, dim)
         self.up, self.down = nn.Linear(dim, inner), nn.Linear(inner, dim)
         self.norms = nn.ModuleList(nn.LayerNorm(dim, eps=EPS) for _ in range(2))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         for layer in (self.mix, self.out, self.up, self.down):
             nn.init.normal_(layer.weight, std=0.02)
             nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, T, d] -> [B, T, d]."""
-        for part, norm in zip((self._attend, self._feed), self.norms, strict=True):
-            x = x + self.dropout(part(norm(x))) if self.pre else norm(x + self.dropout(part(x)))
-        return x
+        x = self._add(x, self._attend(self.norms[0](x) if self.pre else x), 0)
+        return self._add(x, self._feed(self.norms[1](x) if self.pre else x), 1)
+
+    def end(self, x: Tensor, length: Tensor) -> Tensor:
+        """[B, T, d] -> [B, d]: :meth:`forward` at the position of the last item alone."""
+        read = self.norms[0](x) if self.pre else x
+        rows = torch.arange(len(length), device=length.device) * x.shape[1] + (length - 1).clamp_min(0)
+        own = x.flatten(0, 1).index_select(0, rows)
+        x = self._add(own, self._attend_end(read, rows, length), 0)
+        return self._add(x, self._feed(self.norms[1](x) if self.pre else x), 1)
+
+    def _add(self, x: Tensor, part: Tensor, at: int) -> Tensor:
+        total = x + self.dropout(part)
+        return total if self.pre else torch.as_tensor(self.norms[at](total))
 
     def _attend(self, x: Tensor) -> Tensor:
-        q, k, v = self.mix(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k, v = self.mix(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
         if self.rotary:
             q, k = rotate(q), rotate(k)
-        p = self.p if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(q, k, v, dropout_p=p, is_causal=True)
-        return self.out(mixed.transpose(1, 2).flatten(2))
+        return torch.as_tensor(self.out(causal_attention(q, k, v, self.dropout).transpose(1, 2).flatten(2)))
+
+    def _attend_end(self, x: Tensor, rows: Tensor, length: Tensor) -> Tensor:
+        dim = x.shape[2]
+        (one, two), (bias, biases) = self.mix.weight.split([dim, 2 * dim]), self.mix.bias.split([dim, 2 * dim])
+        q = F.linear(x.flatten(0, 1).index_select(0, rows), one, bias).view(len(rows), self.heads, 1, -1)
+        k, v = F.linear(x, two, biases).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
+        if self.rotary:
+            q, k = rotate(q, (length - 1).clamp_min(0)[:, None, None]), rotate(k)
+        return torch.as_tensor(self.out(last_attention(q, k, v, length, self.dropout).flatten(1)))
 
     def _feed(self, x: Tensor) -> Tensor:
-        return self.down(F.gelu(self.up(x)))
-
-
-def rotate(x: Tensor) -> Tensor:
-    """Rows of x [..., T, d] turned by their position: pair k of d/2 by t 10000^(-2k/d), so <q, k> sees t_q - t_k."""
-    half = x.shape[-1] // 2
-    speed = 10000.0 ** (-torch.arange(half, device=x.device, dtype=torch.float32) / half)
-    angle = torch.arange(x.shape[-2], device=x.device)[:, None] * speed
-    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
-    first, second = x[..., :half], x[..., half:]
-    return torch.cat([first * cos - second * sin, first * sin + second * cos], -1)
+        return torch.as_tensor(self.down(F.gelu(self.up(x))))

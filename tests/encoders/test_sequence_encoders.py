@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from gcl.encoders import GRUEncoder, TransformerEncoder
+from gcl.encoders.attention import rotate
 from gcl.encoders.sequence import ROWS, cut
-from gcl.encoders.transformer import rotate
 from gcl.views.sequence import MASKED
 
 

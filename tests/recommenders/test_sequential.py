@@ -1,6 +1,7 @@
 """SASRec and GRU4Rec: the contract, the losses against their formulas, bad input."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -49,7 +50,8 @@ def problem(loss, **arguments):
     states, items = torch.randn(7, 4, generator=generator), torch.randn(18, 4, generator=generator)
     targets, users = data.train.item[:7], data.train.user[:7]
     part = NextItem(data, loss, **arguments)
-    found = part(states, items, targets, users, torch.Generator().manual_seed(1))
+    catalogue = SimpleNamespace(items=lambda: items, look_up=lambda ids: F.embedding(ids, items))
+    found = part(states, catalogue, targets, users, torch.Generator().manual_seed(1))
     return data, part, found, states @ items.T, targets, users
 
 

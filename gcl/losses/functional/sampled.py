@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from gcl.losses.functional.drawn import drawn_partition
 from gcl.losses.functional.numerics import softplus
 from gcl.losses.functional.partition import log_partition
 
@@ -57,7 +58,7 @@ def sampled_softmax(
     ``correct_positive`` is off. ``refined``: the positive is not sampled; stopped (1 - share) times the distance of
     the positive from the log-sum-exp of negatives under Q renormalised without it.
     """
-    apart, _ = log_partition(left, right, bias=-log_q, row_ids=row_ids, column_ids=column_ids)
+    apart = drawn_partition(left, right, -log_q, row_ids, column_ids)
     corrected = positive - own_log_q if correct_positive else positive
     gap = softplus(apart - corrected)
     if not refined:

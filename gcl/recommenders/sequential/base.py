@@ -42,7 +42,7 @@ class SequenceRecommender(Recommender):
             valid = (targets >= 0).flatten().nonzero().flatten()
             states = self.encoder(history, length).flatten(0, 1).index_select(0, valid)
             users, targets = batch.users.repeat_interleave(length), targets.flatten()[valid]
-        return self.next_item(states, self.encoder.items(), targets, users, self.generator)
+        return self.next_item(states, self.encoder, targets, users, self.generator)
 
     def queries(self, query: Query) -> Tensor:
         """Vectors of histories, [B, d]."""

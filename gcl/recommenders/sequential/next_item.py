@@ -1,9 +1,8 @@
 """Losses of the next item: full softmax, sampled softmax, binary cross-entropy and its generalisation."""
 
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gcl.data import Dataset, TrainInteractions
@@ -12,6 +11,16 @@ from gcl.losses.functional.numerics import softplus
 from gcl.losses.functional.sampled import catalogue_softmax, sampled_softmax
 
 Loss = Literal["softmax", "sampled", "bce", "gbce"]
+
+
+class Catalogue(Protocol):
+    """Where the vectors of items come from: an encoder."""
+
+    def look_up(self, items: Tensor) -> Tensor:
+        """Vectors of ``items``, any shape, [..., d]."""
+
+    def items(self) -> Tensor:
+        """Vectors of all, [I, d]."""
 
 
 class NextItem(nn.Module):
@@ -53,37 +62,39 @@ class NextItem(nn.Module):
         self.ranks: RankMap | None = None
 
     def forward(
-        self, states: Tensor, items: Tensor, targets: Tensor, users: Tensor, generator: torch.Generator | None
+        self, states: Tensor, catalogue: Catalogue, targets: Tensor, users: Tensor, generator: torch.Generator | None
     ) -> Tensor:
-        """Mean loss of ``targets`` [n] after ``states`` [n, d] over the table ``items`` [I, d]; users [n]."""
+        """Mean loss of ``targets`` [n] after ``states`` [n, d] over the items of ``catalogue``; users [n]."""
         if self.loss == "softmax":
-            return catalogue_softmax(states, items, targets).mean()
+            return catalogue_softmax(states, catalogue.items(), targets).mean()
         generator = generator or torch.default_generator
         if self.loss == "sampled":
-            return self._sampled(states, items, targets, generator).mean()
-        drawn = self._drawn(targets, users, len(items), generator)
-        positive = (states * F.embedding(targets, items)).sum(1)
-        negative = torch.einsum("nd,nmd->nm", states, F.embedding(drawn, items))
+            return self._sampled(states, catalogue, targets, generator).mean()
+        drawn = self._drawn(targets, users, generator)
+        rows = catalogue.look_up(torch.cat([targets[:, None], drawn], 1))
+        scores = torch.einsum("nd,nmd->nm", states, rows)
+        positive, negative = scores[:, 0], scores[:, 1:]
         if self.loss == "bce":
             return (softplus(-positive) + softplus(negative).mean(1)).mean()
-        share = self.count / max(1, len(items) - 1)
+        share = self.count / max(1, len(self.weight) - 1)
         beta = 1 - self.calibration * (1 - min(1.0, share))
         return ((beta * softplus(-positive) + softplus(negative).sum(1)) / (self.count + 1)).mean()
 
-    def _sampled(self, states: Tensor, items: Tensor, targets: Tensor, generator: torch.Generator) -> Tensor:
+    def _sampled(self, states: Tensor, catalogue: Catalogue, targets: Tensor, generator: torch.Generator) -> Tensor:
         weight = self.weight.to(generator.device)
         drawn = torch.multinomial(weight, self.count, replacement=True, generator=generator).to(targets.device)
         log_q = self.weight.log()
-        positive = (states * F.embedding(targets, items)).sum(1)
+        rows, right = catalogue.look_up(torch.cat([targets, drawn])).split([len(targets), self.count])
         return sampled_softmax(
-            positive, states, F.embedding(drawn, items), log_q[drawn], log_q[targets], targets, drawn, refined=False
+            (states * rows).sum(1), states, right, log_q[drawn], log_q[targets], targets, drawn, refined=False
         )
 
-    def _drawn(self, targets: Tensor, users: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    def _drawn(self, targets: Tensor, users: Tensor, generator: torch.Generator) -> Tensor:
         """Negatives of every target, [n, m]."""
         if self.loss == "gbce":
             shape = (len(targets), self.count)
-            return torch.randint(size, shape, generator=generator, device=generator.device).to(targets.device)
+            drawn = torch.randint(len(self.weight), shape, generator=generator, device=generator.device)
+            return drawn.to(targets.device)
         if self.ranks is None or self.ranks.keys.device != users.device:
             self.ranks = RankMap(self.train_rows.to(users.device))
         return self.ranks.draw(users, self.count, generator)
