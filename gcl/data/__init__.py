@@ -4,7 +4,7 @@ from gcl.data.atomic import from_atomic
 from gcl.data.batch import Batch, Pairs, Query, Sampling, Sequences, Users
 from gcl.data.check import check
 from gcl.data.convert import convert
-from gcl.data.dataset import Dataset, Modality
+from gcl.data.dataset import Dataset
 from gcl.data.delimited import from_csv
 from gcl.data.fetch import fetch
 from gcl.data.interactions import CSR, Interactions, TrainInteractions
@@ -13,11 +13,14 @@ from gcl.data.load import load
 from gcl.data.loader import Loader, loader
 from gcl.data.memory import from_arrays, from_dataframe, from_scipy
 from gcl.data.mmrec import from_mmrec
+from gcl.data.modalities import with_modalities
+from gcl.data.modality import Modalities, Modality
 from gcl.data.plan import Plan
 from gcl.data.query import query
 from gcl.data.share import share
 from gcl.data.split import Split
-from gcl.data.splits import by_time, given, leave_one_out, ratio
+from gcl.data.splits import by_time, cold_items, given, leave_one_out, ratio
+from gcl.data.text import encode_text
 
 __all__ = [
     "CSR",
@@ -25,6 +28,7 @@ __all__ = [
     "Dataset",
     "Interactions",
     "Loader",
+    "Modalities",
     "Modality",
     "Pairs",
     "Plan",
@@ -36,7 +40,9 @@ __all__ = [
     "Users",
     "by_time",
     "check",
+    "cold_items",
     "convert",
+    "encode_text",
     "fetch",
     "from_arrays",
     "from_atomic",
@@ -52,4 +58,5 @@ __all__ = [
     "query",
     "ratio",
     "share",
+    "with_modalities",
 ]

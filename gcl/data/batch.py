@@ -63,10 +63,12 @@ class Pairs:
     """Every train interaction once an epoch, with ``negatives`` items that the user has not in train.
 
     ``popularity`` is the exponent of the item degree in the negative distribution: 0 uniform, 0.75 word2vec's.
+    ``known``: only items with a train row are drawn, so that nothing is learnt of cold ones.
     """
 
     negatives: int = 1
     popularity: float = 0.0
+    known: bool = False
 
 
 @dataclass(frozen=True)

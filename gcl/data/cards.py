@@ -48,6 +48,13 @@ class Filters(_Strict):
     min_item: int | None = None
 
 
+class Encoded(_Strict):
+    """A modality made of columns of items by :func:`gcl.data.encode_text`."""
+
+    columns: tuple[str, ...]
+    dim: int = 128
+
+
 class Counts(_Strict):
     """What a check must find. ``train`` holds the rows set aside for valid where the split has no valid part.
 
@@ -91,6 +98,7 @@ class Card(_Strict):
     files: Mapping[str, File]
     columns: Columns = Columns()
     rename: Mapping[str, str] = {}
+    modalities: Mapping[str, Encoded] = {}
     ordered: bool | None = None
     filters: Filters = Filters()
     split: SplitKind | None = None

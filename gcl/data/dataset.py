@@ -6,42 +6,10 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from gcl.data.interactions import Interactions, TrainInteractions
+from gcl.data.modality import Modalities, Modality
 from gcl.data.split import Split
-
-
-@dataclass(frozen=True, eq=False)
-class Modality:
-    """Features of items: ``values`` [num_items, dim] float, ``present`` [num_items] bool (False: row is unknown)."""
-
-    values: Tensor
-    present: Tensor
-
-    def __post_init__(self) -> None:
-        if self.values.dim() != 2 or not self.values.is_floating_point():
-            raise ValueError(
-                f"values must be a float matrix [num_items, dim], got {self.values.dtype} {tuple(self.values.shape)}."
-            )
-        if self.present.shape != self.values.shape[:1] or self.present.dtype != torch.bool:
-            raise ValueError(
-                f"present must be a bool vector of length {self.values.shape[0]}, "
-                f"got {self.present.dtype} {tuple(self.present.shape)}."
-            )
-        rows = torch.isfinite(self.values).all(1) | ~self.present
-        if not bool(rows.all()):
-            bad = int((~rows).nonzero()[0])
-            raise ValueError(f"values must be finite where present, but row {bad} is not; mark it absent or mend it.")
-
-    @property
-    def dim(self) -> int:
-        """Width of the features."""
-        return self.values.shape[1]
-
-    def to(self, device: torch.device | str) -> Self:
-        """The same features on another device."""
-        return type(self)(self.values.to(device), self.present.to(device))
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +18,7 @@ class Dataset:
 
     ``user_ids`` [num_users], ``item_ids`` [num_items]: external ids as text, at the internal id's position.
     ``item_columns``, ``user_columns``: one numpy array a column, aligned with the ids; text, numbers or lists.
+    ``modalities``: features of items by name; those made of columns are made when they are first asked for.
     ``ordered``: whether time orders the interactions of a user. ``card``: the mapping read from the card, or empty.
     """
 
@@ -70,7 +39,8 @@ class Dataset:
             for name, column in {f"{kind}_ids": ids, **columns}.items():
                 if len(column) != size:
                     raise ValueError(f"{name} must have one entry a {kind}, {size}, got {len(column)}.")
-        for name, modality in self.modalities.items():
+        there = self.modalities.made() if isinstance(self.modalities, Modalities) else self.modalities
+        for name, modality in there.items():
             if modality.values.shape[0] != self.num_items:
                 raise ValueError(
                     f"modality {name!r} must have one row an item, {self.num_items}, got {modality.values.shape[0]}."
@@ -112,5 +82,6 @@ class Dataset:
 
     def to(self, device: torch.device | str) -> Self:
         """The same data set with its tensors on another device."""
-        modalities = {name: m.to(device) for name, m in self.modalities.items()}
+        known = self.modalities
+        modalities = (known if isinstance(known, Modalities) else Modalities(known)).to(device)
         return replace(self, split=self.split.to(device), modalities=modalities)

@@ -17,10 +17,12 @@ from gcl.data.files import Files
 from gcl.data.lists import read_lists
 from gcl.data.locate import locate
 from gcl.data.mmrec import SUFFIX, read_mmrec
+from gcl.data.modalities import Spec
 from gcl.data.plan import Plan, SplitKind, prepare
 from gcl.data.sparse import read_npz
 from gcl.data.splits import Order
 from gcl.data.table import PARTS, Source
+from gcl.data.text import Columns
 from gcl.errors import InputError, nearest
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ def load(
     train: str | Path | None = None,
     valid: str | Path | None = None,
     test: str | Path | None = None,
+    modalities: Mapping[str, Spec] | None = None,
     show: tuple[str, ...] = ("title",),
 ) -> Dataset:
     """The data set with a card's name, or at a path to a file or folder.
@@ -65,18 +68,23 @@ def load(
         format: atomic, csv, lists, mmrec or npz.
         min_value: rows with a smaller value are no positives.
         min_user, min_item: least number of rows of every user and item.
-        split: ratio, leave_one_out, by_time or given.
-        ratios, order, seed: of the split ``ratio``; the seed also of what is set aside for valid in ``given``.
+        split: ratio, leave_one_out, by_time, cold_items or given.
+        ratios, order, seed: of the split ``ratio``, ratios and seed also of ``cold_items`` (shares of items), the seed
+            also of what is set aside for valid in ``given``.
         ordered: True where rows stand in time order though there is no time column; False to forget time.
         valid_from, test_from: dates or numbers of the split ``by_time``.
         train, valid, test: files of a given split.
+        modalities: features of items by name, beside those of the set: a path (``.npy``, ``.npz``, ``.safetensors``),
+            a mapping (:func:`gcl.data.with_modalities`), or None to leave one out.
         show: columns of items that are kept to be shown.
 
     Raises:
         InputError: whatever of this does not fit, with what to do.
     """
     named = {role: None if c is None else str(c) for role, c in _roles(user, item, time, value).items()}
-    plan = Plan(min_value, min_user, min_item, split, ratios, order, seed, ordered, valid_from, test_from)
+    plan = Plan(
+        min_value, min_user, min_item, split, ratios, order, seed, ordered, valid_from, test_from, modalities or {}
+    )
     parts = {name: Path(file) for name, file in zip(PARTS, (train, valid, test), strict=True) if file is not None}
     if parts:
         found = _from_files(_given(parts), Path(dataset).stem or str(dataset), named, separator, format, plan)
@@ -181,6 +189,8 @@ def _card_source(card: Card, folder: Path, named: Named, separator: str | None) 
     else:
         parts = {name: files[name] for name in PARTS if name in files}
         source = _read(card.format, parts or files["interactions"], named, separator)
+    made = {n: Columns(columns=list(m.columns), dim=m.dim, optional=True) for n, m in card.modalities.items()}
+    source = replace(source, features={**source.features, **made})
     lists = {role: file for role, file in files.items() if file.suffix == ".json"}
     return replace(source, items=_lists(lists)) if lists else source
 

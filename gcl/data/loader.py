@@ -9,7 +9,7 @@ from torch import Tensor
 from gcl.data.batch import Batch, Pairs, Sampling, Sequences, Users
 from gcl.data.dataset import Dataset
 from gcl.data.interactions import TrainInteractions
-from gcl.data.negatives import Popular, RankMap
+from gcl.data.negatives import KnownRankMap, Popular, RankMap
 from gcl.data.sequences import SequenceRows
 from gcl.errors import InputError
 
@@ -68,9 +68,11 @@ class PairLoader(Loader):
         self.count, self.generators = sampling.negatives, (generator, negatives)
         users = torch.arange(train.num_users, device=train.user.device)
         self.users, self.items = torch.repeat_interleave(users, train.by_user.counts), train.by_user.indices
-        self.source: RankMap | Popular | None = None
-        if sampling.negatives:
-            self.source = Popular(train, sampling.popularity) if sampling.popularity else RankMap(train)
+        self.source: RankMap | KnownRankMap | Popular | None = None
+        if sampling.negatives and sampling.popularity:  # cold items have no weight there
+            self.source = Popular(train, sampling.popularity)
+        elif sampling.negatives:
+            self.source = KnownRankMap(train) if sampling.known else RankMap(train)
 
     def _draw(self, start: int) -> Iterator[Batch]:
         order = _permutation(self.rows, self.generators[0], self.users.device)

@@ -49,6 +49,24 @@ class RankMap:
         return out
 
 
+class KnownRankMap:
+    """:class:`RankMap` over the items with a train row alone: their numbers are made dense, and drawn ones turned back.
+
+    Raises:
+        InputError: where a user has every such item in train.
+    """
+
+    def __init__(self, train: Interactions) -> None:
+        warm = train.by_item.counts > 0
+        self.items = warm.nonzero().flatten()
+        place = torch.cumsum(warm, 0) - 1
+        self.ranks = RankMap(Interactions(train.user, place[train.item], train.num_users, len(self.items)))
+
+    def draw(self, users: Tensor, count: int, generator: torch.Generator) -> Tensor:
+        """``count`` items for each of ``users`` [B], drawn with replacement, [B, count] int64."""
+        return self.items[self.ranks.draw(users, count, generator)]
+
+
 class AliasTable:
     """Draws from a fixed distribution in constant time: Walker's alias method, built without a loop.
 

@@ -2,24 +2,25 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from gcl.data import splits
-from gcl.data.dataset import Dataset, Modality
+from gcl.data.dataset import Dataset
 from gcl.data.filters import at_least, k_core
 from gcl.data.interactions import Interactions
+from gcl.data.modalities import collect
 from gcl.data.side import align
 from gcl.data.split import Split
 from gcl.data.table import PARTS, Source, Table
 from gcl.errors import InputError, nearest
 
 log = logging.getLogger("gcl.data")
-SplitKind = Literal["ratio", "leave_one_out", "by_time", "given"]
-KINDS = ("ratio", "leave_one_out", "by_time", "given")
+SplitKind = Literal["ratio", "leave_one_out", "by_time", "cold_items", "given"]
+KINDS = ("ratio", "leave_one_out", "by_time", "cold_items", "given")
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Plan:
     ``min_item`` rows go, until none is left. ``ordered``: None takes time where the source has it, False forgets it,
     True takes the position of a row as its time where there is no time column. ``split``: None is ``given`` where the
     source has parts, else ``ratio``; what the other arguments mean is said by the makers in ``gcl.data.splits``.
+    ``modalities``: as :func:`gcl.data.with_modalities` takes them, beside those of the source.
     """
 
     min_value: float | None = None
@@ -42,6 +44,7 @@ class Plan:
     ordered: bool | None = None
     valid_from: float | str | None = None
     test_from: float | str | None = None
+    modalities: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.split is not None and self.split not in KINDS:
@@ -66,6 +69,7 @@ def prepare(source: Source, plan: Plan, name: str, card: Mapping[str, Any] | Non
             or items, a split that cannot be made.
     """
     table = Table.of(source)
+    known = table.item_ids
     if plan.split not in (None, "given"):
         table = replace(table, part=None)
     if plan.min_value is not None:
@@ -78,14 +82,15 @@ def prepare(source: Source, plan: Plan, name: str, card: Mapping[str, Any] | Non
             raise InputError(f"{source.origin} has one {kind} only, {str(ids[0])!r}; at least two are needed.")
     split = _split(table, plan, source.origin)
     _report(split)
+    columns = {} if source.items is None else align(source.items, table.item_ids, "item")
     return Dataset(
         name=name,
         split=split,
         user_ids=table.user_ids,
         item_ids=table.item_ids,
-        item_columns={} if source.items is None else align(source.items, table.item_ids, "item"),
+        item_columns=columns,
         user_columns={} if source.users is None else align(source.users, table.user_ids, "user"),
-        modalities={m: _modality(values, table.item_ids) for m, values in source.features.items()},
+        modalities=collect(source.features, plan.modalities, table.item_ids, known, columns),
         card=card or {},
     )
 
@@ -95,6 +100,8 @@ def _split(table: Table, plan: Plan, origin: str) -> Split:
     kind = plan.split or ("ratio" if table.part is None else "given")
     if kind == "ratio":
         return splits.ratio(rows, plan.ratios, plan.order, plan.seed)
+    if kind == "cold_items":
+        return splits.cold_items(rows, plan.ratios, plan.seed)
     if kind == "leave_one_out":
         return splits.leave_one_out(rows)
     if kind == "by_time":
@@ -132,9 +139,3 @@ def _report(split: Split) -> None:
     items = int((torch.bincount(train.item, minlength=train.num_items) == 0).sum())
     if users or items:
         log.warning("%d users and %d items have no train row", users, items)
-
-
-def _modality(values: np.ndarray, item_ids: np.ndarray) -> Modality:
-    """Rows of a matrix by integer item id, as float32."""
-    rows = torch.from_numpy(np.asarray(values[item_ids.astype(np.int64)], dtype=np.float32))
-    return Modality(rows, torch.ones(len(rows), dtype=torch.bool))

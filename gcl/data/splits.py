@@ -1,4 +1,4 @@
-"""Four ways to divide interactions into train, valid and test."""
+"""Five ways to divide interactions into train, valid and test."""
 
 import logging
 from collections.abc import Sequence
@@ -84,6 +84,30 @@ def by_time(interactions: Interactions, valid_from: float | str, test_from: floa
     reach = f"times run from {interactions.time.min().item():g} to {interactions.time.max().item():g}"
     wanted = {"train", "valid", "test"} if first < second else {"train", "test"}
     return _parts(interactions, part, made, wanted, f"; {reach}, a date counts as seconds since 1970")
+
+
+def cold_items(
+    interactions: Interactions, ratios: tuple[float, float, float] = (0.8, 0.1, 0.1), seed: int = 0
+) -> Split:
+    """Divide the *items* by ``ratios`` (normalised): every row of an item stands in one part.
+
+    Items of valid and of test have no train row: the cold-start protocol (Volkovs et al., DropoutNet, NeurIPS 2017).
+    Of n items with rows valid and test take n * ratio each, rounded. Rank with ``evaluate.candidates=cold``, among the
+    items without train rows; in full ranking they stand beside all others.
+
+    Raises:
+        InputError: ratios that are no shares, a part that ends up empty.
+    """
+    if len(ratios) != 3 or min(ratios) < 0 or not ratios[0] > 0 or sum(ratios) == float("inf"):
+        raise InputError(f"ratios must be three shares for train > 0, valid and test >= 0, got {list(ratios)}.")
+    items = torch.unique(interactions.item)
+    order = items[_shuffled(len(items), seed)]
+    ends = [round(len(items) * sum(ratios[: part + 1]) / sum(ratios)) for part in range(2)]
+    place = torch.zeros(interactions.num_items, dtype=torch.int64)
+    place[order[ends[0] :]], place[order[ends[1] :]] = 1, 2
+    made = {"kind": "cold_items", "ratios": [float(r) for r in ratios], "seed": seed}
+    wanted = {name for name, share in zip(("train", "valid", "test"), ratios, strict=True) if share > 0}
+    return _parts(interactions, place[interactions.item], made, wanted)
 
 
 def given(train: Interactions, valid: Interactions | None, test: Interactions, seed: int = 0) -> Split:

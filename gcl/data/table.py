@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import torch
 
+from gcl.data.features import Features
 from gcl.data.ids import encode, numbers
+from gcl.data.text import Columns
 from gcl.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,16 +25,15 @@ class Source:
     """Raw rows and what is known of items and users, as one source gives them.
 
     ``rows``: columns ``user``, ``item`` (external ids) and, where known, ``time``, ``value``, ``part`` (0 train,
-    1 valid, 2 test). ``items``, ``users``: a frame with a column ``id`` each. ``features``: modality name -> matrix
-    whose row i belongs to the item with the integer id i. ``origin`` names the source in
-    messages.
+    1 valid, 2 test). ``items``, ``users``: a frame with a column ``id`` each. ``features``: modality name -> its
+    rows. ``origin`` names the source in messages.
     """
 
     rows: "pl.DataFrame"
     origin: str
     items: "pl.DataFrame | None" = None
     users: "pl.DataFrame | None" = None
-    features: Mapping[str, np.ndarray] = field(default_factory=dict)
+    features: Mapping[str, Features | Columns] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,6 +13,8 @@ Exclude = Literal["seen", "train", "none"]
 Part = Literal["valid", "test"]
 EXCLUDE: tuple[Exclude, ...] = get_args(Exclude)
 PARTS: tuple[Part, ...] = get_args(Part)
+COLD = "cold"
+"""Candidates: the items without train rows alone."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +22,8 @@ class Protocol:
     """The conditions of an evaluation.
 
     ``split_hash`` of the data, the ``part`` ranked for, cut-offs ``k`` (ascending), what was left out (``exclude``),
-    ``candidates`` ("full", or "uni100" and the like, then with the ``seed`` of their draw, else 0), ``min_train`` rows
-    a user needs to be counted, and how many users were ``counted``.
+    ``candidates`` ("full", "cold", or "uni100" and the like, then with the ``seed`` of their draw, else 0),
+    ``min_train`` rows a user needs to be counted, and how many users were ``counted``.
     """
 
     split_hash: str
@@ -52,6 +54,8 @@ class Protocol:
         }[self.exclude]
         if self.candidates == "full":
             ranking = f"full ranking, {left_out}"
+        elif self.candidates == COLD:
+            ranking = f"ranking among items without train rows, {left_out}"
         else:
             ranking = f"ranking among test items and {number_of(self.candidates)} sampled items, seed {self.seed}"
         who = f"{self.counted:,} users" + (f" with at least {self.min_train} train items" if self.min_train else "")
@@ -92,13 +96,13 @@ def check_choice(argument: str, value: str, valid: Sequence[str]) -> None:
 
 
 def number_of(candidates: str) -> int | None:
-    """None for "full", N for "uniN"."""
-    if candidates == "full":
+    """None for "full" and "cold", N for "uniN"."""
+    if candidates in ("full", COLD):
         return None
     match = re.fullmatch(r"uni([1-9]\d*)", str(candidates))
     if match is None:
         raise InputError(
-            f"candidates must be 'full' or 'uniN', N items drawn uniformly for each user, got {candidates!r}; "
+            f"candidates must be 'full', 'cold', or 'uniN', N items drawn uniformly for each user, got {candidates!r}; "
             "for instance 'uni100'."
         )
     return int(match[1])

@@ -13,7 +13,17 @@ from gcl.errors import InputError
 from gcl.evaluation.candidates import draw
 from gcl.evaluation.groups import by_activity, by_popularity, check_quantiles
 from gcl.evaluation.metrics import METRICS
-from gcl.evaluation.protocol import EXCLUDE, PARTS, Exclude, Part, Protocol, check_choice, check_cutoffs, number_of
+from gcl.evaluation.protocol import (
+    COLD,
+    EXCLUDE,
+    PARTS,
+    Exclude,
+    Part,
+    Protocol,
+    check_choice,
+    check_cutoffs,
+    number_of,
+)
 from gcl.evaluation.result import Evaluation
 from gcl.evaluation.top_k import Scorer, ranked, score_matrix, scoring
 
@@ -54,7 +64,8 @@ def evaluate(
     ``scorer``: anything with ``scores(query) -> [B, num_items]``; a module is put in eval mode and restored.
     ``exclude``: ``seen`` leaves out train items on valid, train and valid items on test; ``train`` train items alone
     (of a published split without a valid part: all its train items, those set aside for valid too); ``none``.
-    ``candidates``: ``full``, or ``uniN``: the user's test items among N others (:func:`gcl.evaluation.candidates.draw`
+    ``candidates``: ``full``; ``cold``, items without train rows alone, for users who have some of them in ``part``; or
+    ``uniN``: the user's test items among N others (:func:`gcl.evaluation.candidates.draw`
     with ``seed``); such metrics are named ``ndcg@10/uni100`` and cannot be compared with full ranking
     (Krichene and Rendle, 2020). ``min_train``: only users with so many train rows are counted.
     ``quantiles`` bound the groups. ``memory_bytes`` bounds the block of scores; results do not depend on it beyond
@@ -98,14 +109,15 @@ def rank(
     check_choice("exclude", exclude, EXCLUDE)
     number = number_of(candidates)
     cutoffs = check_cutoffs(k, data.num_items)
-    relevant = data.valid if part == "valid" else data.test
+    relevant = _relevant(data, part, candidates)
     users = _counted(data, relevant, part, min_train)
     rows = _block_rows(memory_bytes, data.num_items, len(users))
     protocol = Protocol(
         data.split.hash, part, cutoffs, exclude, candidates, min_train, len(users), seed if number else 0
     )
     if number is None:
-        source: _Source = _Catalogue(_left_out(data, part, exclude))
+        warm = data.train.by_item.counts > 0
+        source: _Source = _Catalogue(_left_out(data, part, exclude), warm if candidates == COLD else None)
     else:
         source = _Sampled(draw(data, users, number, seed), relevant.by_user, users)
     with scoring(scorer):
@@ -115,13 +127,15 @@ def rank(
 
 
 class _Catalogue:
-    """Full ranking: hide what each user has seen."""
+    """Ranking of all items but those ``hidden`` [num_items]: hide what each user has seen."""
 
-    def __init__(self, seen: CSR | None) -> None:
-        self.seen = seen
+    def __init__(self, seen: CSR | None, hidden: Tensor | None = None) -> None:
+        self.seen, self.hidden = seen, hidden
 
     def lists(self, scores: Tensor, users: Tensor, start: int, k: int, name: str) -> Tensor:
         """Items [B, k]."""
+        if self.hidden is not None:
+            scores = scores.masked_fill(self.hidden.to(scores.device), -math.inf)
         return ranked(scores, k, None if self.seen is None else self.seen.take(users), name)[0]
 
 
@@ -173,12 +187,18 @@ def _measure(made: Ranking, data: Dataset, quantiles: Sequence[float]) -> Evalua
         spread = exposure(items, data.num_items)
         whole.update({"coverage" + end: spread.coverage, "gini" + end: spread.gini})
         recalls["recall" + end] = k
-    relevant = data.valid if made.protocol.part == "valid" else data.test
+    relevant = _relevant(data, made.protocol.part, made.protocol.candidates)
     pairs = relevant.by_user.take(made.users)
     groups = by_activity(per_user, rows, quantiles)
     groups += by_popularity(pairs, (made.items, made.hits), degree, quantiles, recalls)
     metrics = {name: float(values.mean()) for name, values in per_user.items()} | whole
     return Evaluation(metrics, per_user, made.users, made.protocol, tuple(groups), int((rows == 0).sum()))
+
+
+def _relevant(data: Dataset, part: str, candidates: str) -> Interactions:
+    """The rows to be found: of ``cold`` candidates those of items without train rows."""
+    rows = data.valid if part == "valid" else data.test
+    return rows.select(data.train.by_item.counts[rows.item] == 0) if candidates == COLD else rows
 
 
 def _counted(data: Dataset, relevant: Interactions, part: Part, min_train: int) -> Tensor:

@@ -250,7 +250,7 @@ def test_written_and_read_back(small, table):
         ({"k": [2.5]}, r"got \[2\.5\]"),
         ({"part": "train"}, r"part must be one of a few names, got 'train'\. .*Valid: test, valid"),
         ({"exclude": "see"}, r"exclude must be .* got 'see'\. Did you mean 'seen'\?"),
-        ({"candidates": "uni0"}, r"candidates must be 'full' or 'uniN', .* got 'uni0'; for instance 'uni100'"),
+        ({"candidates": "uni0"}, r"candidates must be 'full', 'cold', or 'uniN', .* got 'uni0'; for instance 'uni100'"),
         ({"candidates": "pop"}, "got 'pop'"),
         ({"min_train": -1}, r"min_train must be a whole number from 0, got -1"),
         ({"min_train": 9}, r"test of 'made' has no user to count: 3 users .* none of them with 9 train rows"),
