@@ -125,10 +125,10 @@ class Block(nn.Module):
         return total if self.pre else torch.as_tensor(self.norms[at](total))
 
     def _attend(self, x: Tensor) -> Tensor:
-        q, k, v = self.mix(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
+        heads = self.mix(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         if self.rotary:
-            q, k = rotate(q), rotate(k)
-        return torch.as_tensor(self.out(causal_attention(q, k, v, self.dropout).transpose(1, 2).flatten(2)))
+            heads = torch.cat([rotate(heads[:2]), heads[2:]])
+        return torch.as_tensor(self.out(causal_attention(heads, self.dropout).transpose(1, 2).flatten(2)))
 
     def _attend_end(self, x: Tensor, rows: Tensor, length: Tensor) -> Tensor:
         dim = x.shape[2]

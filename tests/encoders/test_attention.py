@@ -6,32 +6,45 @@ import torch.nn.functional as F
 
 from gcl.encoders import GRUEncoder, TransformerEncoder
 from gcl.encoders import attention as part
-from gcl.encoders.attention import causal_attention, last_attention, rotate
+from gcl.encoders.attention import causal_attention, last_attention, rotate, softmax
 from gcl.encoders.dropout import Dropout
 
 
-def qkv(length=5):
+def heads(length=5):
     generator = torch.Generator().manual_seed(0)
-    return [torch.randn(3, 2, length, 4, generator=generator, dtype=torch.float64, requires_grad=True) for _ in "qkv"]
+    return torch.randn(3, 3, 2, length, 4, generator=generator, dtype=torch.float64, requires_grad=True)
 
 
-def test_by_hand_equals_torchs_in_value_and_gradient(monkeypatch):
-    layer = Dropout(0.5)
-    monkeypatch.setattr(Dropout, "forward", lambda self, x: x)
-    ours, theirs = causal_attention(*qkv(), layer), F.scaled_dot_product_attention(*qkv(), is_causal=True)
+@pytest.mark.parametrize("length", [1, 5, 20])
+def test_by_hand_equals_torchs_in_value_and_gradient(length, monkeypatch):
+    x, drawn = heads(length), torch.rand(6, length, length, dtype=torch.float64)
+    monkeypatch.setattr(part, "noise", lambda share, p: drawn)
+    ours = causal_attention(x, Dropout(0.5))
+    q, k, v = (t.flatten(0, 1) for t in x)
+    later = torch.ones(length, length).triu(1).bool()
+    share = (q @ k.transpose(1, 2) / 2).masked_fill(later, -torch.inf).softmax(2)
+    theirs = (share * drawn @ v).view(3, 2, length, 4)
     torch.testing.assert_close(ours, theirs)
     weight = torch.randn(ours.shape, dtype=torch.float64)
-    for a, b in zip(*(torch.autograd.grad((f(x) * weight).sum(), x) for f, x in (
-        (lambda x: causal_attention(*x, layer), qkv()),
-        (lambda x: F.scaled_dot_product_attention(*x, is_causal=True), qkv()),
-    )), strict=True):  # fmt: skip
-        torch.testing.assert_close(a, b)
+    gradients = (torch.autograd.grad((f * weight).sum(), x)[0] for f in (ours, theirs))
+    torch.testing.assert_close(*gradients)
+
+
+def test_without_dropout_it_is_torchs():
+    x = heads()
+    torch.testing.assert_close(causal_attention(x, Dropout(0.0)), F.scaled_dot_product_attention(*x, is_causal=True))
+
+
+@pytest.mark.parametrize("width", [1, 7, 16, 33])
+def test_softmax_is_torchs(width):
+    x = torch.randn(4, 3, width)
+    torch.testing.assert_close(softmax(x), x.softmax(2))
 
 
 def test_the_last_position_alone_equals_causal_attention_there():
-    q, k, v = (x.detach() for x in qkv())
+    q, k, v = heads().detach()
     length, layer = torch.tensor([5, 1, 3]), Dropout(0.5).eval()
-    everywhere = causal_attention(q, k, v, layer)
+    everywhere = causal_attention(torch.stack([q, k, v]), layer)
     at = (length - 1)[:, None, None, None].expand(-1, 2, 1, 4)
     torch.testing.assert_close(last_attention(q.gather(2, at), k, v, length, layer), everywhere.gather(2, at))
 
