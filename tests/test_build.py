@@ -63,7 +63,8 @@ def test_every_model_is_a_recommender_with_a_family(name):
     assert issubclass(cls, Recommender)
     assert cls.__name__ == name
     assert cls.reference
-    assert build.family(name) == ("sequential" if "time" in build.model_class(name).needs else "general")
+    needs = {"time": "sequential", "modalities": "multimodal"}
+    assert build.family(name) == next((family for need, family in needs.items() if need in cls.needs), "general")
 
 
 @pytest.mark.parametrize("name", build.MODELS)
@@ -239,14 +240,15 @@ def test_catalogues_have_stable_names():
 
 def test_the_tables_name_everything_there_is():
     import gcl.views
-    from gcl.recommenders import general, sequential
+    from gcl.recommenders import general, multimodal, sequential
 
     there = [getattr(gcl.views, name) for name in gcl.views.__all__]
     concrete = {v.__name__ for v in there if isinstance(v, type) and issubclass(v, View) and not inspect.isabstract(v)}
     assert concrete - {"View"} == set(build.VIEWS)
     found = set()
-    folders = [(folder, info) for folder in (general, sequential) for info in pkgutil.iter_modules(folder.__path__)]
+    families = (general, multimodal, sequential)
+    folders = [(folder, info) for folder in families for info in pkgutil.iter_modules(folder.__path__)]
     for folder, info in folders:
         module = importlib.import_module(f"{folder.__name__}.{info.name}")
         found |= {n for n, v in vars(module).items() if isinstance(v, type) and issubclass(v, Recommender)}
-    assert found - {"Recommender", "SequenceRecommender"} == set(build.MODELS)
+    assert found - {"Recommender", "SequenceRecommender", "Multimodal"} == set(build.MODELS)

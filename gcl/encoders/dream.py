@@ -31,19 +31,20 @@ class DREAM(nn.Module):
         super().__init__()
         if form not in ("dense", "maps"):
             raise ValueError(f"form must be 'dense' or 'maps', got {form!r}.")
-        self.dim, self.form, wide = dim, form, 5 * dim
-        if form == "maps":
-            kernels: list[nn.Module] = [nn.Conv2d(dim, dim, 3, padding=r, dilation=r) for r in RATES]
-            self.branches = nn.ModuleList([nn.Conv2d(dim, dim, 1), *kernels, nn.Conv2d(dim, dim, 1)])
-            self.norms = nn.ModuleList(nn.BatchNorm2d(dim) for _ in range(5))
-            self.channel, self.spatial = (nn.Conv2d(wide, 1, 1, bias=False) for _ in range(2))
-            self.out, self.out_norm = nn.Conv2d(wide, dim, 1), nn.BatchNorm2d(dim)
-            return
-        self.branches = nn.ModuleList(nn.Linear(dim, dim) for _ in range(5))
-        self.norms = nn.ModuleList(nn.BatchNorm1d(dim) for _ in range(5))
-        self.channel, self.spatial = (nn.Linear(wide, 1, bias=False) for _ in range(2))
-        self.out, self.out_norm = nn.Linear(wide, dim), nn.BatchNorm1d(dim)
-        for branch in list(self.branches)[1:4]:
+        self.dim, self.form, maps = dim, form, form == "maps"
+
+        def mix(wide: int, out: int, bias: bool = True) -> nn.Module:
+            return nn.Conv2d(wide, out, 1, bias=bias) if maps else nn.Linear(wide, out, bias)
+
+        def norm() -> nn.Module:
+            return nn.BatchNorm2d(dim) if maps else nn.BatchNorm1d(dim)
+
+        kernels = [nn.Conv2d(dim, dim, 3, padding=r, dilation=r) if maps else nn.Linear(dim, dim) for r in RATES]
+        self.branches = nn.ModuleList([mix(dim, dim), *kernels, mix(dim, dim)])
+        self.norms = nn.ModuleList(norm() for _ in range(5))
+        self.channel, self.spatial = mix(5 * dim, 1, False), mix(5 * dim, 1, False)
+        self.out, self.out_norm = mix(5 * dim, dim), norm()
+        for branch in () if maps else list(self.branches)[1:4]:
             for parameter in branch.parameters():
                 nn.init.uniform_(parameter, -1 / (9 * dim) ** 0.5, 1 / (9 * dim) ** 0.5)
 

@@ -1,0 +1,109 @@
+"""What multimodal recommenders share: modalities by name, cold items, a modality that is taken away."""
+
+import logging
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from gcl.data import Batch, Dataset, Pairs
+from gcl.encoders import LightGCNEncoder, Projection
+from gcl.errors import InputError, nearest
+from gcl.graph import Adjacency
+from gcl.losses import Objective
+from gcl.recommenders.base import Recommender
+
+log = logging.getLogger("gcl.recommenders")
+Cold = Literal["modalities", "ids"]
+
+
+class Multimodal(Recommender):
+    """Base of recommenders with M >= 1 modalities of items, whatever they are called.
+
+    **Missing.** An item that lacks a modality has a zero row after projection: it takes no part in graphs, fusion and
+    losses of this modality, and is ranked by what else is known of it. :meth:`hide` takes a modality from all items of
+    a trained model, as if it were missing at test.
+
+    **Cold items** have no train row. ``cold="modalities"``: their row of the id table is 0 and stays 0, and they are
+    never drawn as negatives, so that modalities alone rank them, unspoilt. ``cold="ids"``: as the authors' codes have
+    it, with the random row they began with, and as negatives like all others.
+    """
+
+    needs = frozenset({"modalities"})
+
+    def __init__(self, data: Dataset, cold: Cold) -> None:
+        super().__init__(data)
+        if cold not in ("modalities", "ids"):
+            raise InputError(f"cold of {type(self).__name__} must be 'modalities' or 'ids', got {cold!r}.")
+        self.names = tuple(data.modalities)
+        warm = data.train.by_item.counts > 0
+        self.some_cold = cold == "modalities" and not bool(warm.all())
+        self.register_buffer("warm", warm, persistent=False)
+        if self.some_cold:
+            log.info("%d items without train rows are ranked by their modalities", int((~warm).sum()))
+
+    warm: Tensor
+    projections: nn.ModuleList
+
+    def project(self, data: Dataset, dim: int, **arguments: bool | int) -> nn.ModuleList:
+        """A :class:`gcl.encoders.Projection` for each modality, in the order of ``names``."""
+        return nn.ModuleList(Projection(data.modalities[n], dim, **arguments) for n in self.names)  # type: ignore[arg-type]
+
+    def ranked_pairs(self, negatives: int) -> Pairs:
+        """The sampling of a ranking loss: negatives among warm items where cold ones are ranked by modalities."""
+        if negatives < 1:
+            raise InputError(f"negatives must be at least 1 for a ranking loss, got {negatives}.")
+        return Pairs(negatives, known=self.some_cold)
+
+    def without_cold(self, table: nn.Parameter, first: int = 0) -> None:
+        """Set rows of cold items of a table (items from row ``first`` on) to 0, and keep them there."""
+        if not self.some_cold:
+            return
+        keep = torch.ones(len(table), 1)
+        keep[first : first + self.num_items] = self.warm.cpu()[:, None].float()
+        with torch.no_grad():
+            table.mul_(keep.to(table.device))
+        table.register_hook(lambda gradient: gradient * keep.to(gradient.device))
+
+    def graph_encoder(self, data: Dataset, dim: int, layers: int) -> LightGCNEncoder:
+        """LightGCN's encoder (mean of layers) whose rows of cold items are 0."""
+        encoder = LightGCNEncoder(data.train, dim, layers, "mean")
+        self.without_cold(encoder.table, self.num_users)
+        return encoder
+
+    def hide(self, *names: str) -> None:
+        """Take modalities from all items: what the model gives from now on does without them.
+
+        Not part of the state dict: a model that is loaded again has them.
+
+        Raises:
+            InputError: a name that is no modality of the model (with the nearest).
+        """
+        for name in names:
+            if name not in self.names:
+                raise InputError(f"{type(self).__name__} has no modality {name!r}. {nearest(name, self.names)}")
+            projection = self.projections[self.names.index(name)]
+            assert isinstance(projection, Projection)
+            projection.features.hide()
+
+
+def bridge(data: Dataset) -> Adjacency:
+    """R̂ = D_u^-1/2 R D_i^-1/2 of the train part, [U, I]: what items bring to their users."""
+    train = data.train
+    return Adjacency.from_edges(train.user, train.item, data.num_users, data.num_items).normalize("sym")
+
+
+def ranking(
+    objective: Objective, users: Tensor, items: Tensor, batch: Batch, user_rows: Tensor | None = None
+) -> tuple[Tensor, list[Tensor]]:
+    """objective(<z_u, z_i>, <z_u, z_j>) of a batch, and its rows z_u [B, d], z_i [B, d], z_j [B, m, d].
+
+    ``users`` [U, d], ``items`` [I, d] are tables; ``user_rows`` are given where they are looked up already.
+    """
+    assert batch.negatives is not None, "the model's sampling declares negatives"
+    user = F.embedding(batch.users, users) if user_rows is None else user_rows
+    both = F.embedding(torch.cat([batch.items[:, None], batch.negatives], 1), items)
+    positive, negative = both[:, 0], both[:, 1:]
+    value = objective((user * positive).sum(-1), (negative @ user[..., None])[..., 0])
+    return value, [user, positive, negative]

@@ -1,0 +1,179 @@
+"""What all multimodal recommenders hold: one modality or more, missing rows, hidden modalities, cold items."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from gcl.build import MODELS, model_class
+from gcl.data import Dataset, Modality, Split, TrainInteractions, loader, query, with_modalities
+from gcl.errors import InputError
+from gcl.recommenders.multimodal.base import Multimodal
+from gcl.testing import check_recommender, tiny_dataset
+
+NAMES = [name for name, where in MODELS.items() if ".multimodal." in where]
+VARIANTS = {
+    "VBPR": [{}, {"finetune": True, "negatives": 3}],
+}
+
+
+def made(name, data, **arguments):
+    torch.manual_seed(0)
+    model = model_class(name)(data, dim=8, **arguments)
+    model.generator = torch.Generator().manual_seed(0)
+    return model
+
+
+def with_cold(count=4, seed=0) -> Dataset:
+    """The last ``count`` items lose their train rows; items of one group have close features."""
+    data = tiny_dataset(seed=seed)
+    rows = data.train
+    keep = rows.item < data.num_items - count
+    train = TrainInteractions(rows.user[keep], rows.item[keep], data.num_users, data.num_items, rows.time[keep])
+    group = torch.arange(data.num_items) % 2
+    draw = torch.Generator().manual_seed(seed)
+    values = torch.nn.functional.one_hot(group, 2).repeat(1, 3).float() * 3
+    values = values + torch.randn(values.shape, generator=draw) / 3
+    there = torch.ones(data.num_items, dtype=torch.bool)
+    split = Split(train, data.valid, data.test, {"kind": "made"})
+    modalities = {"text": Modality(values, there), "image": Modality(values.flip(1) * 2, there)}
+    return replace(data, split=split, modalities=modalities)
+
+
+def trained(model, data, steps=150, lr=0.02):
+    optimiser = torch.optim.Adam(model.parameters(), lr=lr)
+    generator = torch.Generator().manual_seed(0)
+    batches = loader(data, model.sampling, 256, generator)
+    for epoch in range(1, steps + 1):
+        model.begin_epoch(epoch, generator)
+        for batch in batches:
+            optimiser.zero_grad()
+            terms = model.losses(batch)
+            assert all(bool(torch.isfinite(t)) for t in terms.values())
+            torch.stack(list(terms.values())).sum().backward()
+            optimiser.step()
+    return model.eval()
+
+
+def scores(model, data):
+    with torch.no_grad():
+        return model.scores(query(data, torch.arange(data.num_users), "valid"))
+
+
+def one(data, name="image"):
+    return with_modalities(data, {n: None for n in data.modalities if n != name})
+
+
+def three(data):
+    more = Modality(torch.randn(data.num_items, 3), torch.arange(data.num_items) % 3 != 1)
+    return with_modalities(data, {"sound": more})
+
+
+@pytest.mark.parametrize(("name", "arguments"), [(n, a) for n in NAMES for a in VARIANTS[n]])
+def test_recommender_holds_its_contract(name, arguments):
+    build = model_class(name)
+    for data in (tiny_dataset(), with_cold()):
+        check_recommender(lambda data: build(data, dim=8, **arguments), data)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("change", [one, three])
+def test_any_number_of_modalities(name, change):
+    check_recommender(lambda data: model_class(name)(data, dim=8), change(tiny_dataset()))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_features_of_items_that_lack_them_are_never_read(name):
+    data = tiny_dataset()
+    there = data.modalities["image"].present
+    values = data.modalities["image"].values.clone()
+    values[~there] = math.nan
+    blind = replace(data, modalities={**data.modalities, "image": Modality(values, there)})
+    plain, other = made(name, data), made(name, blind)
+    assert torch.equal(scores(plain.eval(), data), scores(other.eval(), data))
+    batch = next(iter(loader(data, plain.sampling, 64, torch.Generator().manual_seed(0))))
+    for model in (plain, other):
+        model.train().begin_epoch(1, torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    first = plain.losses(batch)
+    torch.manual_seed(0)
+    assert {n: v.item() for n, v in first.items()} == {n: v.item() for n, v in other.losses(batch).items()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_half_precision_features(name):
+    data = tiny_dataset()
+    halved = {n: Modality(m.values.half(), m.present) for n, m in data.modalities.items()}
+    check_recommender(lambda data: model_class(name)(data, dim=8), replace(data, modalities=halved))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_hidden_modality_says_nothing(name):
+    data = with_cold()
+    model = made(name, data).eval()
+    before = scores(model, data)
+    model.hide("image")
+    after = scores(model, data)
+    assert bool(torch.isfinite(after).all())
+    cold = ~model.warm
+    assert not torch.equal(before[:, cold], after[:, cold]), "cold items are ranked by modalities"
+    text = data.modalities["text"]
+    noise = {"image": Modality(torch.randn(data.num_items, 6), torch.zeros(data.num_items, dtype=torch.bool))}
+    other = made(name, replace(data, modalities={"text": text, **noise})).eval()
+    other.load_state_dict({k: v for k, v in model.state_dict().items() if "values" not in k}, strict=False)
+    torch.testing.assert_close(after, scores(other, data), msg="hidden is as if no item had it")
+    model.hide("text")
+    assert bool(torch.isfinite(scores(model, data)).all())
+    with pytest.raises(InputError, match=rf"^{name} has no modality 'imag'\. Did you mean 'image'\?"):
+        model.hide("imag")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cold_items_are_ranked_by_their_modalities(name):
+    data = with_cold()
+    model = trained(made(name, data), data)
+    cold = (~model.warm).nonzero().flatten()
+    taste, group = torch.arange(data.num_users) % 2, cold % 2
+    found = scores(model, data)[:, cold]
+    right = found[taste[:, None] == group[None]].mean()
+    wrong = found[taste[:, None] != group[None]].mean()
+    assert right > wrong, f"cold items of the user's taste score {right:.3f}, others {wrong:.3f}"
+    apart = (found[:, group == 0].mean(1) > found[:, group == 1].mean(1)) == (taste == 0)
+    assert apart.float().mean() > 0.8
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cold_rows_stay_zero_and_are_no_negatives(name):
+    data = with_cold()
+    model = made(name, data)
+    warm = model.warm
+    tables = [p for n, p in model.named_parameters() if n.endswith("table")]
+    assert len(tables) == 1
+    trained(model, data, 3)
+    rows = tables[0][-data.num_items :]
+    assert bool((rows[~warm] == 0).all()) and bool((rows[warm] != 0).all())
+    if model.sampling.negatives:
+        batch = next(iter(loader(data, model.sampling, 999, torch.Generator().manual_seed(0))))
+        assert bool(warm[batch.negatives].all())
+    ids = made(name, data, cold="ids")
+    assert not getattr(ids.sampling, "known", False) and not ids.some_cold
+    assert all(bool((p[-4:] != 0).all()) for n, p in ids.named_parameters() if n.endswith("table"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bad_arguments_are_named(name):
+    data = tiny_dataset()
+    with pytest.raises(InputError, match=rf"cold of {name} must be 'modalities' or 'ids', got 'no'\.$"):
+        model_class(name)(data, cold="no")
+    with pytest.raises(InputError, match=rf"reg of {name} must not be negative, got -1"):
+        model_class(name)(data, reg=-1.0)
+    with pytest.raises(InputError, match=rf"{name} needs item modalities, and 'tiny' has none"):
+        model_class(name)(replace(data, modalities={}))
+    with pytest.raises(ValueError, match=r"dim.* must be at least 1, got 0"):
+        model_class(name)(data, dim=0)
+
+
+def test_the_base_is_no_model():
+    assert Multimodal not in [model_class(name) for name in NAMES]
+    assert Multimodal.needs == {"modalities"}
