@@ -145,6 +145,7 @@ def _known(model: str, dataset: "str | Path | Dataset") -> dict[str, dict[str, A
     train = check_train({}, "train")
     if build.family(model) == "sequential":
         train["metric"] = "ndcg@10"
+    train.update(cls.train_defaults)
     evaluates = _defaults(evaluate)
     return {"model": _defaults(cls), "data": loads, "train": train, "evaluate": {n: evaluates[n] for n in EVALUATE}}
 

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -18,6 +18,13 @@ class Precision(StrEnum):
     bf16 = "bf16"
 
 
+class Engine(StrEnum):
+    """Whose loop trains."""
+
+    gcl = "gcl"
+    recbole = "recbole"
+
+
 def train(
     context: typer.Context,
     model: Annotated[str | None, typer.Argument(help="A name, or an import path such as mypkg.mod:MyModel.")] = None,
@@ -30,6 +37,13 @@ def train(
     seed: Annotated[int, typer.Option(min=0, help="Root of all random numbers but the split's (data.seed).")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     precision: Annotated[Precision, typer.Option(help="Number format of the training steps.")] = Precision.full,
+    engine: Annotated[
+        Engine,
+        typer.Option(
+            help="Whose trainer: recbole trains RecBole's models (a name that both have is RecBole's own) and gcl's "
+            "(SimGCL, or gcl:LightGCN where both have the name)."
+        ),
+    ] = Engine.gcl,
     out: Annotated[Path | None, typer.Option(help="The run's folder [runs/<model>-<dataset>-<seed>-<time>].")] = None,
     resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run; takes nothing else.")] = None,
     json: Json = False,
@@ -50,15 +64,41 @@ def train(
     else:
         assert model is not None
         assert dataset is not None
-        resolved = resolve(model, dataset, settings or [], config, plain)
-        tables.configuration(output, resolved)
         folder = out or new_folder(model, dataset, seed)
-        with failures_in(folder):
-            result = training.fit_resolved(
-                resolved, dataset, seed=seed, device=device, precision=precision.value, out=folder
-            ).result
+        if engine is Engine.recbole:
+            result = _by_recbole(output, model, dataset, settings or [], config, plain, seed, device, precision, folder)
+        else:
+            resolved = resolve(model, dataset, settings or [], config, plain)
+            tables.configuration(output, resolved)
+            with failures_in(folder):
+                result = training.fit_resolved(
+                    resolved, dataset, seed=seed, device=device, precision=precision.value, out=folder
+                ).result
     tables.finished(output, result)
     output.emit(result)
+
+
+def _by_recbole(
+    output: Output,
+    model: str,
+    dataset: str,
+    settings: list[str],
+    config: Path | None,
+    plain: bool,
+    seed: int,
+    device: str,
+    precision: Precision,
+    folder: Path,
+) -> dict[str, Any]:
+    """The result of a training by RecBole."""
+    if precision is not Precision.full:
+        raise InputError(f"--precision {precision.value} is of gcl's trainer; leave it out with --engine recbole.")
+    from gcl import recbole
+
+    resolved = recbole.resolved(model, dataset, settings, config, plain)
+    tables.configuration(output, resolved)
+    with failures_in(folder):
+        return recbole.fit_resolved(resolved, dataset, seed=seed, device=device, out=folder).result
 
 
 def _alone(context: typer.Context) -> None:

@@ -1,7 +1,7 @@
 """The contract of all recommenders."""
 
 from abc import ABC
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
@@ -47,6 +47,8 @@ class Recommender(Recorded, nn.Module, ABC):
     objective_kinds: ClassVar[tuple[Kind, ...]] = ()
     """The kinds that the model's ``objective`` may have."""
     reference: ClassVar[str] = ""
+    train_defaults: ClassVar[Mapping[str, Any]] = {}
+    """What the model has as defaults in the section ``train``, in place of gcl's."""
     generator: torch.Generator | None = None
     """Source of the randomness of views and dropout, set by the training loop; None: torch's default."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from gcl import build
 from gcl.config import Resolved, resolve
 from gcl.data import Dataset
+from gcl.errors import InputError
 from gcl.recommenders import Recommender
 from gcl.training import stored
 from gcl.training.device import choose
@@ -74,15 +75,10 @@ def fit_resolved(
     chosen = choose(device)
     run = RunDirectory(out or new_folder(config.name, config.dataset, seed))
     run.check_free()
-    loaded = dataset if isinstance(dataset, Dataset) else _load(dataset, config)
-    config = _told(config, loaded)
-    loaded = stored.kept(loaded, build.model_class(config.name).needs, config.data.get("show", ("title",)))
+    config, loaded = opened(config, dataset)
     with initialising(seed):
         model = build.create(config.name, loaded, config.model)
-    run.start()
-    stored.write(run.data, loaded, _source(config))
-    run.write_environment({"seed": seed, "device": str(chosen), "precision": precision})
-    run.write_config(config.to_yaml())
+    begin(run, config, loaded, {"seed": seed, "device": str(chosen), "precision": precision})
     train_model(
         model, loaded, TrainSettings(**config.train), config.evaluate, run=run, seed=seed, device=str(chosen),
         precision=precision, progress=progress,
@@ -102,6 +98,11 @@ def resume(path: str | Path, *, progress: bool = True) -> Run:
         return load_run(path)
     check_same(stored.settings(run.data), _source(config))
     environment = run.read_json(run.environment)
+    if environment.get("engine", "gcl") != "gcl":
+        raise InputError(
+            f"{path} was begun with --engine {environment['engine']}, whose runs cannot go on; start it anew with the "
+            "command and the --out it began with."
+        )
     data = stored.read(run.data)
     with initialising(environment["seed"]):
         model = build.create(config.name, data, config.model)
@@ -110,6 +111,21 @@ def resume(path: str | Path, *, progress: bool = True) -> Run:
         device=environment["device"], precision=environment["precision"], resume=True, progress=progress,
     )  # fmt: skip
     return load_run(path)
+
+
+def opened(config: Resolved, dataset: str | Path | Dataset) -> tuple[Resolved, Dataset]:
+    """The configuration with the split that was made, and of the data set what a run keeps."""
+    loaded = dataset if isinstance(dataset, Dataset) else _load(dataset, config)
+    config = _told(config, loaded)
+    return config, stored.kept(loaded, build.model_class(config.name).needs, config.data.get("show", ("title",)))
+
+
+def begin(run: RunDirectory, config: Resolved, data: Dataset, facts: Mapping[str, Any]) -> None:
+    """Make the folder of a new run: its data, its environment with ``facts``, its configuration."""
+    run.start()
+    stored.write(run.data, data, _source(config))
+    run.write_environment(facts)
+    run.write_config(config.to_yaml())
 
 
 def _load(dataset: str | Path, config: Resolved) -> Dataset:
