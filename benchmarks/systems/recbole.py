@@ -32,6 +32,36 @@ def config(**settings: Any) -> Any:
     return import_module("recbole.config").Config(model=model, dataset=dataset, config_dict=given)
 
 
+def write_sequences(folder: Path, histories: list[tuple[int, list[int], list[int]]]) -> None:
+    """One atomic file whose times are positions, so that RecBole's own leave-one-out makes the same split."""
+    rows = ((user, item, at) for user, train, held in histories for at, item in enumerate(train + held))
+    text = "".join(f"{user}\t{item}\t{at}\n" for user, item, at in rows)
+    (folder / "bench.inter").write_text("user_id:token\titem_id:token\ttimestamp:float\n" + text)
+
+
+def sequential(job: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """Trainer, train and valid of a sequential model with RecBole's defaults: every prefix a row, full softmax."""
+    repair()
+    Path("bench").symlink_to(job["files"])
+    settings = config(
+        model=job["model"], dataset="bench", data_path=".", train_batch_size=job["batch_size"],
+        load_col={"inter": ["user_id", "item_id", "timestamp"]}, train_neg_sample_args=None, eval_batch_size=4096,
+        eval_args={"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "full", "group_by": "user"},
+        metrics=["NDCG"], topk=[10], valid_metric="NDCG@10",
+    )  # fmt: skip
+    utils, data = import_module("recbole.utils"), import_module("recbole.data")
+    utils.init_seed(settings["seed"], settings["reproducibility"])
+    train, valid, _ = data.data_preparation(settings, data.create_dataset(settings))
+    model = utils.get_model(settings["model"])(settings, train._dataset)
+    return utils.get_trainer(settings["MODEL_TYPE"], settings["model"])(settings, model), train, valid
+
+
+def train_sequences(job: dict[str, Any]) -> Callable[[], None]:
+    """``Trainer._train_epoch``, again and again."""
+    trainer, train, _ = sequential(job)
+    return lambda: trainer._train_epoch(train, 0)
+
+
 def train(job: dict[str, Any]) -> Callable[[], None]:
     """``Trainer._train_epoch`` of a new trainer: negatives are drawn batch by batch in its data loader."""
     repair()
