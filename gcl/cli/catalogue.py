@@ -23,14 +23,17 @@ def models(name: Name = None, json: Json = False) -> None:
 
 
 def losses(name: Name = None, json: Json = False) -> None:
-    """List the objectives by kind, or describe one."""
+    """List the objectives by family, or describe one."""
     from gcl import build
+    from gcl.losses.scan import family
 
     if name is None:
-        _list(Output(json), build.objectives(), "kind")
+        entries = [{**e, "family": family(build.objective_class(e["name"]))} for e in build.objectives()]
+        _list(Output(json), sorted(entries, key=lambda e: e["family"]), "family", "kind")
     else:
         cls = build.objective_class(name)
-        _describe(Output(json), build.objectives([name])[0], cls, _slots(cls))
+        entry = {**build.objectives([name])[0], "family": family(cls)}
+        _describe(Output(json), entry, cls, _slots(cls), cls.reduces)
 
 
 def _slots(cls: type) -> dict[str, str]:
@@ -46,25 +49,29 @@ def views(name: Name = None, json: Json = False) -> None:
     from gcl import build
 
     if name is None:
-        _list(Output(json), build.views_catalogue(), "kind")
+        _list(Output(json), sorted(build.views_catalogue(), key=lambda e: str(e["kind"])), "kind")
     else:
         _describe(Output(json), build.views_catalogue([name])[0], build.view_class(name))
 
 
-def _list(out: Output, entries: list[dict[str, Any]], group: str) -> None:
-    entries = sorted(entries, key=lambda e: e[group]) if group == "kind" else entries
-    out.table(
-        ("name", group, "reference", "summary"),
-        ([e["name"], e[group], e["reference"], e["summary"]] for e in entries),
-    )
+def _list(out: Output, entries: list[dict[str, Any]], *columns: str) -> None:
+    """A line an entry, grouped by the first of the columns."""
+    names = ("name", *columns, "summary", "reference") if out.wide else ("name", *columns, "summary")
+    out.table(names, ([e[n] for n in names] for e in entries), crop=("summary", "reference"))
     out.emit(entries)
 
 
-def _describe(out: Output, entry: dict[str, Any], cls: type, slots: dict[str, str] | None = None) -> None:
+def _describe(
+    out: Output,
+    entry: dict[str, Any],
+    cls: type,
+    slots: dict[str, str] | None = None,
+    reduces: tuple[str, ...] = (),
+) -> None:
     from gcl import build
 
-    group = "family" if "family" in entry else "kind"
-    out.line(f"{entry['name']}  ({group} {entry[group]}{', ' + entry['reference'] if entry['reference'] else ''})")
+    known = [f"{what} {entry[what]}" for what in ("family", "kind") if what in entry]
+    out.line(f"{entry['name']}  ({', '.join(known + [entry['reference']] * bool(entry['reference']))})")
     out.line()
     out.line(build.readable(inspect.getdoc(cls) or ""))
     if entry["arguments"]:
@@ -73,4 +80,7 @@ def _describe(out: Output, entry: dict[str, Any], cls: type, slots: dict[str, st
     if slots:
         out.line()
         out.table(("slot", "filled with"), slots.items())
+    if reduces:
+        out.line()
+        out.table(("reduces to",), ([line] for line in reduces))
     out.emit(entry)

@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,8 +16,11 @@ from gcl.errors import InputError
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line; all else goes to stderr.")]
 
-WIDTH = 120
-"""Columns of what is printed to a file or a pipe."""
+UNBOUNDED = 1 << 16
+"""Columns of what is printed to a file or a pipe: a line of a table is never broken there."""
+
+BROAD = 120
+"""Columns of a terminal that is broad."""
 
 
 class Output:
@@ -27,28 +31,49 @@ class Output:
 
         self.json = json
         self.console = Console(stderr=json, highlight=False, soft_wrap=True)
-        if not self.console.is_terminal:
-            self.console = Console(stderr=json, highlight=False, soft_wrap=True, width=WIDTH)
+
+    @property
+    def wide(self) -> bool:
+        """Whether a line has room for a sentence and more: a file, a pipe, or a broad terminal."""
+        return not self.console.is_terminal or self.console.width >= BROAD
 
     def line(self, text: str = "") -> None:
         """One line, as it is."""
         self.console.print(text, markup=False, highlight=False)
 
     def table(
-        self, columns: Iterable[str], rows: Iterable[Iterable[str]], numbers: bool = False, fold: int = -1
+        self,
+        columns: Iterable[str],
+        rows: Iterable[Iterable[str]],
+        numbers: bool = False,
+        fold: int = -1,
+        crop: Iterable[str] = (),
     ) -> None:
-        """A table whose column ``fold`` may break lines; ``numbers``: all columns but the first stand on the right."""
+        """A table, a line a row in a file or a pipe.
+
+        On a terminal the column ``fold`` may break lines; where columns are named in ``crop``, those are cut in its
+        place and a row stays a line. ``numbers``: all columns but the first stand on the right.
+        """
+        from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
-        names = list(columns)
+        names, cut = list(columns), set(crop)
+        free = cut or {names[fold]}
         table = Table(box=None, pad_edge=False, header_style="bold")
         for at, name in enumerate(names):
-            free = at == fold % len(names)
-            table.add_column(name, justify="right" if numbers and at else "left", no_wrap=not free, overflow="fold")
+            side = "right" if numbers and at else "left"
+            table.add_column(name, justify=side, no_wrap=name not in free, overflow="fold")  # type: ignore[arg-type]
         for row in rows:
-            table.add_row(*(Text(cell) for cell in row))
-        self.console.print(table, soft_wrap=False)
+            cells = zip(names, row, strict=True)
+            table.add_row(*(Text(c, no_wrap=True, overflow="ellipsis") if n in cut else Text(c) for n, c in cells))
+        if self.console.is_terminal:
+            self.console.print(table, soft_wrap=False)
+            return
+        plain = Console(file=StringIO(), highlight=False, width=UNBOUNDED)
+        plain.print(table)
+        for text in plain.file.getvalue().splitlines():  # type: ignore[attr-defined]
+            self.line(text.rstrip())
 
     def emit(self, value: Any) -> None:
         """The JSON object, on the last line of stdout, where it was asked for."""

@@ -51,6 +51,7 @@ def list_cards(json: Json = False) -> None:
              "yes" if e["folder"] else "no", e["title"]]
             for e in entries
         ),
+        crop=("title",),
     )  # fmt: skip
     output.emit(entries)
 

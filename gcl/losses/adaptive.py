@@ -29,6 +29,7 @@ class MACL(PairPipeline):
 
     detached = True
     reference = "Huang et al., ICML 2023"
+    reduces = ("NTXent with alpha=0, its rows weighted by 1 / (1 - P)",)
 
     def __init__(self, temperature: float = 0.1, alpha: float = 0.5, base: float = 0.0) -> None:
         super().__init__(
@@ -54,6 +55,7 @@ class SogCLR(Stateful, Objective):
     kind = "pair"
     detached = True
     reference = "Yuan et al., ICML 2022"
+    reduces = ("τ times DCL less its log of the number of negatives, with gamma=1 or without ids",)
     slots = {
         "similarity": "Cosine()",
         "positives": "aligned rows",
@@ -111,6 +113,7 @@ class ISogCLR(Stateful, Objective):
     detached = True
     reference = "Qiu et al., ICML 2023"
     aliases = ("iSogCLR",)
+    reduces = ("SogCLR plus τ ρ with rate=0 and gamma=1",)
     slots = {**SogCLR.slots, "temperature": "a table, one a thing"}
     log_u: Tensor | None
     tau: Tensor | None
@@ -179,6 +182,7 @@ class TempNet(Stateful, Objective):
     kind = "pair"
     detached = True
     reference = "Qiu et al., ICML 2024"
+    reduces = ("SogCLR plus τ ρ with a network of one value and gamma=1",)
     slots = {**SogCLR.slots, "temperature": "a network of the sample"}
     log_u: Tensor | None
 

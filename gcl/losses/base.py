@@ -52,6 +52,8 @@ class Objective(Recorded, nn.Module, ABC):
     """Paper and year."""
     aliases: ClassVar[tuple[str, ...]] = ()
     """Other names under which it is found."""
+    reduces: ClassVar[tuple[str, ...]] = ()
+    """What it comes down to and where: each a sibling or a known quantity, and the condition."""
     extra: ClassVar[bool] = False
     """Of kind pair: whether z2 may have more rows than z1."""
     parts: ClassVar[int | None] = None

@@ -33,6 +33,7 @@ class MutualInformation(Objective):
     kind = "pair"
     reference = "Ji et al., ICCV 2019"
     aliases = ("IIC",)
+    reduces = ("-log K for one-hot, balanced assignments",)
     slots = {
         "similarity": "cluster probabilities",
         "positives": "aligned rows",
@@ -88,6 +89,7 @@ class SwAV(Stateful, Objective):
     kind = "multiview"
     detached = True
     reference = "Caron et al., NeurIPS 2020"
+    reduces = ("cross-entropy of fixed labels where codes are one-hot; log K where all scores are equal",)
     slots = {
         "similarity": "Cosine() to prototypes",
         "positives": "codes of another view",

@@ -35,6 +35,7 @@ class Sum(Objective):
 
     kind = "pair"
     reference = "weighted sum"
+    reduces = ("its objective where there is one, of weight 1",)
 
     def __init__(
         self, objectives: Sequence[ObjectiveLike] = ("InfoNCE", "AlignUniform"), weights: Sequence[float] | None = None
@@ -73,6 +74,7 @@ class UncertaintySum(Objective):
 
     kind = "pair"
     reference = "Kendall et al., CVPR 2018"
+    reduces = ("Sum at the start, all a_k = 0",)
 
     def __init__(self, objectives: Sequence[ObjectiveLike] = ("InfoNCE", "BYOL")) -> None:
         super().__init__()
@@ -102,6 +104,7 @@ class Symmetric(Objective):
 
     kind = "pair"
     reference = "both directions"
+    reduces = ("CLIPLoss of a fixed temperature around InfoNCE",)
 
     def __init__(self, objective: ObjectiveLike = "InfoNCE") -> None:
         super().__init__()
@@ -132,6 +135,7 @@ class PerHead(Stateful, Objective):
 
     kind = "pair"
     reference = "several heads"
+    reduces = ("its objective with heads=1 at the start, where that does not mind rotations",)
 
     def __init__(self, objective: ObjectiveLike = "InfoNCE", heads: int = 2) -> None:
         super().__init__()

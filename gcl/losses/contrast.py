@@ -171,6 +171,7 @@ class Contrast(PairPipeline):
     """
 
     reference = "composed of slots"
+    reduces = ("InfoNCE at its defaults",)
 
     def __init__(
         self,

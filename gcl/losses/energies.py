@@ -31,6 +31,10 @@ class AlignUniform(Objective):
     kind = "pair"
     reference = "Wang & Isola, ICML 2020"
     aliases = ("DirectAU",)
+    reduces = (
+        "InfoNCE's limit for many candidates: align / (2τ) + uniformity at t = 1 / (2τ)",
+        "alignment alone with gamma=0",
+    )
     slots = {
         "similarity": "SquareEuclidean(unit=True)",
         "positives": "aligned rows",
@@ -68,6 +72,7 @@ class CACR(Objective):
 
     kind = "multiview"
     reference = "Zheng et al., TMLR 2023"
+    reduces = ("mean attraction less mean repulsion with attract=repel=0",)
     slots = {
         "similarity": "SquareEuclidean(unit=True)",
         "positives": "other views of the thing",
@@ -113,6 +118,7 @@ class DecoupledUniformity(Objective):
     kind = "multiview"
     detached = True
     reference = "Dufumier et al., ICML 2023"
+    reduces = ("the uniformity of AlignUniform where the views are equal and there is no prior",)
     slots = {
         "similarity": "SquareEuclidean()",
         "positives": "implicit in centroids",
@@ -167,6 +173,7 @@ class Dispersive(Objective):
     kind = "pair"
     extra = True
     reference = "Wang & He, 2025"
+    reduces = ("the uniformity of AlignUniform at t = 1 / τ with form=l2, self_pairs=False, on unit rows",)
     slots = {
         "similarity": "squared distance, cosine or covariance",
         "positives": "none",
@@ -223,6 +230,7 @@ class SpectralContrast(Objective):
     kind = "pair"
     extra = True
     reference = "HaoChen et al., NeurIPS 2021"
+    reduces = ("a low-rank factorisation of the normalised graph of views",)
     slots = {
         "similarity": "Dot(), clipped rows",
         "positives": "aligned rows",
@@ -264,6 +272,7 @@ class KCL(Objective):
 
     kind = "pair"
     reference = "Koromilas et al., ICML 2024"
+    reduces = ("-2 mean K of positives with gamma=0",)
     slots = {
         "similarity": "kernel of the distance of unit rows",
         "positives": "aligned rows",

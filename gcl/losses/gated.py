@@ -32,6 +32,7 @@ class GatedContrast(Stateful, Objective):
     kind = "labelled"
     reference = "Rethinking Positive Pairs in Contrastive Learning, 2024"
     aliases = ("SimLAP", "Hydra")
+    reduces = ("SupCon with gates of 1 and mixed=0",)
     slots = {
         "similarity": "cosine of gated rows",
         "positives": "rows of a pair of classes",

@@ -31,6 +31,7 @@ class GroupContrast(Objective):
     kind = "multiview"
     reference = "Miech et al., CVPR 2020"
     aliases = ("MILNCE",)
+    reduces = ("InfoNCE with two views, for every way of taking positives",)
     slots = {
         "similarity": "Cosine()",
         "positives": "the group: all other views of the thing",
@@ -74,6 +75,7 @@ class AnchorStar(Objective):
     kind = "tuple"
     reference = "multi-behaviour and multimodal contrast, 2022"
     aliases = ("MultiBehaviour",)
+    reduces = ("InfoNCE with two modalities",)
     slots = {
         "similarity": "Cosine()",
         "positives": "the same thing in every other modality",
@@ -116,6 +118,7 @@ class IntentContrast(Stateful, Objective):
     kind = "pair"
     extra = True
     reference = "Ren et al., SIGIR 2023"
+    reduces = ("InfoNCE on the partners' mixtures of prototypes",)
     slots = {
         "similarity": "Cosine()",
         "positives": "the partner's mixture of intents",

@@ -40,6 +40,9 @@ class AMCL(Stateful, Objective):
     kind = "pair"
     extra = True
     reference = "Wang et al., 2023"
+    reduces = (
+        "one direction of DCL over the other view with heads=1, low=high, beta=0, negatives=all (up to the head)",
+    )
     slots = {
         "similarity": "Cosine() in every head",
         "positives": "aligned rows",

@@ -33,6 +33,7 @@ class InterCLR(Stateful, Objective):
     kind = "pair"
     detached = True
     reference = "Xie et al., IJCV 2022"
+    reduces = ("(1 - weight) InfoNCE before the first clustering; InfoNCE with weight=0",)
     slots = {
         "similarity": "Cosine()",
         "positives": "aligned rows; a bank row of the pseudo-label",

@@ -33,6 +33,11 @@ class SupCon(Objective):
 
     kind = "labelled"
     reference = "Khosla et al., NeurIPS 2020"
+    reduces = (
+        "NTXent on two stacked views, the row number as label",
+        "InfoNCE over all other rows with one positive a row",
+        "ICon with own=True and targets uniform over the label (variant=out)",
+    )
 
     def __init__(
         self,
@@ -94,6 +99,10 @@ class WSP(Objective):
 
     kind = "labelled"
     reference = "Sarfati et al., MICCAI 2023"
+    reduces = (
+        "SupCon with variant=out without positions",
+        "NTXent on two stacked views of distinct positions as sigma -> 0",
+    )
     slots = {
         "similarity": "Cosine()",
         "positives": "rows of the label, weighted by a kernel of the positions",
@@ -145,6 +154,7 @@ class GML(Objective):
 
     kind = "labelled"
     reference = "Suh & Seo, ICML 2023"
+    reduces = ("InfoNCE over class prototypes with one key a label",)
     slots = {
         "similarity": "Cosine()",
         "positives": "rows of the label, log-mean-exp",

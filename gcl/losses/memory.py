@@ -34,6 +34,10 @@ class MoCo(Objective):
     kind = "pair"
     extra = True
     reference = "He et al., CVPR 2020"
+    reduces = (
+        "0 with an empty queue and in_batch=False",
+        "InfoNCE with an empty queue and in_batch=True",
+    )
     slots = {
         "similarity": "Cosine()",
         "positives": "aligned rows",
@@ -78,6 +82,7 @@ class CKD(Objective):
     detached = True
     reference = "Gao et al., 2021"
     aliases = ("DistilCSE",)
+    reduces = ("InfoNCE on detached candidates with an empty queue",)
     slots = {
         "similarity": "Cosine()",
         "positives": "the teacher's row",
@@ -118,6 +123,7 @@ class NNCLR(Objective):
     kind = "pair"
     detached = True
     reference = "Dwibedi et al., ICCV 2021"
+    reduces = ("CLIPLoss of a fixed temperature while the queue is empty",)
     slots = {
         "similarity": "Cosine()",
         "positives": "partner of the nearest row in the queue",
@@ -159,6 +165,7 @@ class CrossBatchMemory(Objective):
     kind = "labelled"
     reference = "Wang et al., CVPR 2020"
     aliases = ("XBM",)
+    reduces = ("its objective while the queue is empty",)
 
     def __init__(self, objective: ObjectiveLike = "SupCon", size: int = 4096) -> None:
         super().__init__()

@@ -49,6 +49,7 @@ class Triplet(Objective):
 
     kind = "labelled"
     reference = "Schroff et al., CVPR 2015"
+    reduces = ("EnergyHinge's hinge with mining=hard on cosines",)
     slots = {
         "similarity": "negative distance",
         "positives": "rows of the label",
@@ -111,6 +112,7 @@ class Circle(Objective):
     kind = "labelled"
     detached = True
     reference = "Sun et al., CVPR 2020"
+    reduces = ("InfoNCE of τ = 1 / g with margins 0 and weights of 1, one positive a row",)
     slots = {
         "similarity": "Cosine()",
         "positives": "rows of the label",
@@ -153,6 +155,7 @@ class MultiSimilarity(Objective):
     kind = "labelled"
     reference = "Wang et al., CVPR 2019"
     aliases = ("HiPrBERT",)
+    reduces = ("the single-level loss of Wang et al. with one threshold",)
     slots = {
         "similarity": "Cosine()",
         "positives": "rows of the label, by level",
@@ -194,6 +197,7 @@ class SCOREQ(Objective):
 
     kind = "labelled"
     reference = "Ragano et al., NeurIPS 2024"
+    reduces = ("Triplet with distance=euclidean where all margins are equal",)
     slots = {
         "similarity": "negative Euclidean distance of unit rows",
         "positives": "nearer in target",

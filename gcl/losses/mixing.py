@@ -37,6 +37,7 @@ class MoCHi(Objective):
     kind = "pair"
     detached = True
     reference = "Kalantidis et al., NeurIPS 2020"
+    reduces = ("MoCo with pairs=0 and own=0",)
     slots = {
         "similarity": "Cosine()",
         "positives": "aligned rows",
@@ -86,6 +87,7 @@ class FeatureTransform(Objective):
     kind = "pair"
     detached = True
     reference = "Zhu et al., ICCV 2021"
+    reduces = ("MoCo with positive=0 and negative=0, keys without gradient",)
     slots = {
         "similarity": "Cosine(), of extrapolated rows",
         "positives": "aligned rows, moved apart",
@@ -151,6 +153,7 @@ class DCLR(Objective):
     extra = True
     detached = True
     reference = "Zhou et al., ACL 2022"
+    reduces = ("InfoNCE with ceiling > 1 and noise=0",)
     slots = {
         "similarity": "Cosine()",
         "positives": "aligned rows",
@@ -207,6 +210,7 @@ class DualMomentum(Objective):
     kind = "pair"
     detached = True
     reference = "Momentum contrastive learning with enhanced negative sampling, 2025"
+    reduces = ("MoCo with forward=1 and share=1",)
     slots = {
         "similarity": "Cosine()",
         "positives": "aligned rows",

@@ -35,6 +35,7 @@ class BarlowTwins(Objective):
 
     kind = "pair"
     reference = "Zbontar et al., ICML 2021"
+    reduces = ("0 for equal views of uncorrelated columns",)
     slots = {
         "similarity": "correlation of coordinates",
         "positives": "aligned rows",
@@ -70,6 +71,7 @@ class VICReg(Objective):
 
     kind = "pair"
     reference = "Bardes et al., ICLR 2022"
+    reduces = ("invariance * the mean squared error with variance=covariance=0",)
     slots = {
         "similarity": "squared distance",
         "positives": "aligned rows",
@@ -110,6 +112,7 @@ class CCASSG(Objective):
     kind = "pair"
     reference = "Zhang et al., NeurIPS 2021"
     aliases = ("CCA-SSG",)
+    reduces = ("-d for equal views of uncorrelated columns",)
     slots = {
         "similarity": "correlation of coordinates",
         "positives": "aligned rows",

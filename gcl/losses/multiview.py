@@ -29,6 +29,7 @@ class MVInfoNCE(Objective):
 
     kind = "multiview"
     reference = "Koromilas et al., 2025"
+    reduces = ("NTXent with two views whose denominators are equal; never below it",)
     slots = {
         "similarity": "Cosine()",
         "positives": "all pairs of views",
@@ -60,6 +61,7 @@ class MVDHEL(Objective):
 
     kind = "multiview"
     reference = "Koromilas et al., 2025"
+    reduces = ("DHEL with two views",)
     slots = {
         "similarity": "Cosine()",
         "positives": "all pairs of views",
@@ -90,6 +92,7 @@ class DHEL(Objective):
 
     kind = "pair"
     reference = "Koromilas et al., ICML 2024"
+    reduces = ("MVDHEL of two views",)
     slots = MVDHEL.slots
 
     def __init__(self, temperature: float = 0.3) -> None:
@@ -118,6 +121,7 @@ class PolyView(Objective):
 
     kind = "multiview"
     reference = "Shidani et al., ICLR 2024"
+    reduces = ("NTXent with two views, for every aggregate",)
     slots = {
         "similarity": "Cosine()",
         "positives": "other views of the thing",
@@ -163,6 +167,7 @@ class ColloSSL(Objective):
     kind = "multiview"
     detached = True
     reference = "Jain et al., IMWUT 2022"
+    reduces = ("InfoNCE with one other view",)
     slots = {
         "similarity": "Cosine()",
         "positives": "the views closest by MMD, same thing",

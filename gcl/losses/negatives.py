@@ -38,6 +38,7 @@ class DebiasedContrast(PairPipeline):
 
     reference = "Chuang et al., NeurIPS 2020"
     aliases = ("Debiased",)
+    reduces = ("NTXent with tau_plus=0, or where all scores are equal",)
 
     def __init__(self, temperature: float = 0.5, tau_plus: float = 0.1) -> None:
         super().__init__(temperature=temperature, kernel=Debiased(tau_plus), negatives="both", forward=0.5)
@@ -59,6 +60,10 @@ class HardNegative(PairPipeline):
 
     reference = "Robinson et al., ICLR 2021"
     aliases = ("HCL",)
+    reduces = (
+        "DebiasedContrast with beta=0",
+        "NTXent with beta=0 and tau_plus=0",
+    )
 
     def __init__(
         self, temperature: float = 0.5, beta: float = 1.0, tau_plus: float = 0.1, detach_weights: bool = False
@@ -89,6 +94,7 @@ class GuidedInfoNCE(Objective):
     detached = True
     reference = "Solatorio, 2024"
     aliases = ("GISTEmbed",)
+    reduces = ("InfoNCE where the guide finds nothing closer than the positive",)
     slots = {
         "similarity": "Cosine()",
         "positives": "aligned rows",
@@ -145,6 +151,7 @@ class ClusterNegatives(Objective):
     extra = True
     reference = "Zhang et al., ECCV 2024"
     aliases = ("MCL",)
+    reduces = ("InfoNCE with one cluster",)
     slots = {
         "similarity": "Cosine()",
         "positives": "aligned rows",
@@ -190,6 +197,7 @@ class HardNegativeInfoNCE(Objective):
     extra = True
     reference = "Gao et al., EMNLP 2021"
     aliases = ("SimCSE",)
+    reduces = ("InfoNCE without hard negatives, or with weight=0",)
     slots = {
         "similarity": "Cosine()",
         "positives": "aligned rows",
@@ -233,6 +241,7 @@ class CLP(Objective):
     kind = "pair"
     extra = True
     reference = "Yu et al., 2024"
+    reduces = ("HardNegativeInfoNCE with penalty=0",)
     slots = {**HardNegativeInfoNCE.slots, "regulariser": "1 - cosine of hard negatives and their own queries"}
 
     def __init__(self, temperature: float = 0.02, penalty: float = 0.1) -> None:

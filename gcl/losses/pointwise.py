@@ -37,6 +37,7 @@ class SigLIP(Objective):
     kind = "pair"
     extra = True
     reference = "Zhai et al., ICCV 2023"
+    reduces = ("JSD with bce=True of k s + b, negatives summed",)
     slots = {
         "similarity": "Cosine()",
         "positives": "aligned rows",
@@ -77,6 +78,7 @@ class MarginContrastive(PairPipeline):
     """
 
     reference = "Hadsell et al., CVPR 2006"
+    reduces = ("the squared distance of positives where negatives lie beyond the margin",)
 
     def __init__(
         self, form: Literal["distance", "cosine"] = "distance", margin: float = 1.0, positive: float = 1.0
@@ -104,6 +106,7 @@ class JSD(PairPipeline):
 
     reference = "Hjelm et al., ICLR 2019"
     aliases = ("InfoGraph",)
+    reduces = ("Discriminator of the scores of two views",)
 
     def __init__(self, similarity: SimilarityLike = "dot", bce: bool = False) -> None:
         kernel = Pointwise("softplus", mean=True, constant=0.0 if bce else -2 * math.log(2))
@@ -126,6 +129,7 @@ class EnergyHinge(Objective):
     extra = True
     reference = "Jiang et al., EMNLP Findings 2022"
     aliases = ("PromCSE",)
+    reduces = ("InfoNCE with weight=0",)
 
     def __init__(self, temperature: float = 0.05, margin: float = 0.2, weight: float = 10.0) -> None:
         super().__init__()

@@ -25,6 +25,10 @@ class BPR(Objective):
 
     kind = "ranking"
     reference = "Rendle et al., UAI 2009"
+    reduces = (
+        "InfoNCE with one negative at τ = 1",
+        "MWLoss of one row and its own negatives",
+    )
     slots = {
         "similarity": "given scores",
         "positives": "chosen",
@@ -53,6 +57,7 @@ class MWLoss(Objective):
     kind = "ranking"
     reference = "Mann-Whitney (MW) loss, 2024"
     aliases = ("AUCLoss",)
+    reduces = ("BPR where rows are alone with their own negatives",)
     slots = {
         "similarity": "given scores",
         "positives": "chosen",
@@ -92,6 +97,7 @@ class Discriminator(Objective):
     kind = "ranking"
     reference = "Velickovic et al., ICLR 2019"
     aliases = ("DGI", "BCE")
+    reduces = ("JSD of given scores with jsd=True",)
     slots = {
         "similarity": "given scores",
         "positives": "true",

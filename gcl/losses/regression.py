@@ -26,6 +26,7 @@ class BYOL(Objective):
     detached = True
     reference = "Grill et al., NeurIPS 2020"
     aliases = ("BGRL", "BM3")
+    reduces = ("the alignment of AlignUniform, but for the stop-gradient",)
     slots = {
         "similarity": "Cosine()",
         "positives": "aligned rows, target fixed",
@@ -51,6 +52,7 @@ class SimSiam(Stateful, Objective):
     kind = "pair"
     detached = True
     reference = "Chen & He, CVPR 2021"
+    reduces = ("(BYOL(h(z1), z2) + BYOL(h(z2), z1)) / 4 - 1",)
     slots = {
         "similarity": "Cosine()",
         "positives": "aligned rows, target fixed",
@@ -98,6 +100,7 @@ class DirectPred(Stateful, Objective):
     detached = True
     reference = "Tian et al., ICML 2021"
     aliases = ("DirectCopy",)
+    reduces = ("BYOL both ways with a predictor (1 + eps) I where the correlation is even",)
     slots = {**SimSiam.slots, "kernel": "Regression: 2 - 2 cos, predictor of the eigenvalues"}
     correlation: Tensor | None
     weight: Tensor | None

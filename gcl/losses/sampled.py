@@ -38,6 +38,10 @@ class SampledSoftmax(Stateful, Objective):
     extra = True
     detached = True
     reference = "Bengio & Senécal, 2008; Yi et al., RecSys 2019"
+    reduces = (
+        "InfoNCE of the same similarity with even log_q",
+        "catalogue_softmax with all items and log_q = 0",
+    )
     slots = {
         "similarity": "as given, dot by default",
         "positives": "aligned rows",

@@ -36,6 +36,10 @@ class SCoRe(Objective):
 
     kind = "labelled"
     reference = "Majee et al., ICML 2024"
+    reduces = (
+        "a quantity linear in the similarities with function=cut",
+        "0 with function=logdet, correlation=True, where labels share no direction",
+    )
     slots = {
         "similarity": "Cosine()",
         "positives": "rows of the label, as a set",

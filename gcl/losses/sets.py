@@ -32,6 +32,7 @@ class MMD(Objective):
     kind = "sets"
     detached = True
     reference = "Gretton et al., JMLR 2012"
+    reduces = ("0 for equal samples, biased",)
     slots = {
         "similarity": "mean of Gaussian kernels",
         "positives": "rows within a sample",
@@ -86,6 +87,9 @@ class SepCLR(Objective):
     kind = "tuple"
     parts = 4
     reference = "Louiset et al., ICLR 2024"
+    reduces = (
+        "AlignUniform with t = 1 / (2τ) on the common part with salient=0 and independence=0, its alignment over 2τ",
+    )
     slots = {
         "similarity": "SquareEuclidean(unit=True), product kernel of both parts",
         "positives": "aligned rows of a part",
@@ -151,6 +155,7 @@ class Farcon(Objective):
     kind = "tuple"
     parts = 4
     reference = "Oh et al., KDD 2022"
+    reduces = ("||μ - μ'||² / (2d) between contents of unit variance",)
     slots = {
         "similarity": "symmetric KL of diagonal Gaussians",
         "positives": "content of both",

@@ -35,6 +35,10 @@ class KernelInfoNCE(Objective):
     kind = "pair"
     extra = True
     reference = "Tan et al., ICLR 2024"
+    reduces = (
+        "NTXent at half the temperature with gamma=2",
+        "one kernel alone with share=0 or 1 and mix=loss",
+    )
 
     def __init__(
         self,
@@ -85,6 +89,7 @@ class MeanShifted(Stateful, Objective):
     kind = "pair"
     extra = True
     reference = "Reiss & Hoshen, AAAI 2023"
+    reduces = ("NTXent with a centre of 0, angular=False",)
 
     def __init__(self, temperature: float = 0.25, angular: bool = False) -> None:
         super().__init__()
@@ -136,6 +141,7 @@ class HashContrast(Objective):
 
     kind = "pair"
     reference = "contrastive hashing, 2022"
+    reduces = ("CLIPLoss of a fixed temperature on (1 + cos) / 2 where bits are saturated and regularisers 0",)
 
     def __init__(
         self, temperature: float = 0.1, balance: float = 0.1, quantise: float = 0.1, decorrelate: float = 0.0
@@ -178,6 +184,7 @@ class MCLRecRegulariser(Objective):
 
     kind = "pair"
     reference = "Qin et al., SIGIR 2023"
+    reduces = ("0 where all rows are equal",)
     slots = {
         "similarity": "Dot()",
         "positives": "aligned rows",

@@ -33,6 +33,10 @@ class CWCL(Objective):
     extra = True
     detached = True
     reference = "Srinivasa et al., NeurIPS 2023"
+    reduces = (
+        "twice CLIPLoss of a fixed temperature where teacher rows are opposite: weights of 0 off the diagonal",
+        "ICon with divergence=cross_entropy and the same targets, with reverse=False",
+    )
     slots = {
         "similarity": "Cosine()",
         "positives": "all rows, weighted by similarity of the frozen side",
@@ -77,6 +81,7 @@ class CLAIF(Objective):
     kind = "pair"
     extra = True
     reference = "Cheng et al., ACL Findings 2023"
+    reduces = ("InfoNCE with scores of 1",)
     slots = {
         "similarity": "Cosine()",
         "positives": "aligned rows by grade, the rest evenly",
@@ -136,6 +141,11 @@ class ICon(Objective):
     extra = True
     detached = True
     reference = "Alshammari et al., ICLR 2025"
+    reduces = (
+        "InfoNCE without targets",
+        "SupCon (out) with own=True and targets uniform over a label",
+        "WSP with own=True and kernel targets",
+    )
 
     def __init__(
         self,

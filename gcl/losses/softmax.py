@@ -32,6 +32,10 @@ class InfoNCE(PairPipeline):
 
     reference = "van den Oord et al., 2018"
     aliases = ("CPC", "MultipleNegativesRanking")
+    reduces = (
+        "BPR of s / τ with one negative",
+        "SampledSoftmax with similarity=dot and no frequencies (the same at temperature=1)",
+    )
 
     def __init__(
         self,
@@ -58,6 +62,11 @@ class NTXent(PairPipeline):
 
     reference = "Chen et al., ICML 2020"
     aliases = ("SimCLR", "GRACE")
+    reduces = (
+        "SupCon of the two stacked views, the row number as label",
+        "PolyView of two views, any aggregate",
+        "GRACE's layout, both directions averaged",
+    )
 
     def __init__(self, temperature: TemperatureLike = 0.5, similarity: SimilarityLike = "cosine") -> None:
         super().__init__(similarity=similarity, temperature=temperature, negatives="both", forward=0.5)
@@ -76,6 +85,10 @@ class CLIPLoss(PairPipeline):
 
     reference = "Radford et al., ICML 2021"
     aliases = ("CLIP", "SymmetricInfoNCE")
+    reduces = (
+        "the mean of InfoNCE both ways",
+        "InfoNCE where z1 = z2",
+    )
 
     def __init__(self, temperature: TemperatureLike = "learnable", similarity: SimilarityLike = "cosine") -> None:
         super().__init__(similarity=similarity, temperature=temperature, forward=0.5)
@@ -92,6 +105,10 @@ class ConVIRT(PairPipeline):
     """
 
     reference = "Zhang et al., MLHC 2022"
+    reduces = (
+        "InfoNCE with forward=1",
+        "CLIPLoss of a fixed temperature with forward=0.5",
+    )
 
     def __init__(self, temperature: TemperatureLike = 0.1, forward: float = 0.75) -> None:
         super().__init__(temperature=temperature, forward=forward)
@@ -110,6 +127,7 @@ class DCL(PairPipeline):
     """
 
     reference = "Yeh et al., ECCV 2022"
+    reduces = ("NTXent after softplus(s+ / τ - lse of negatives) is added, row by row",)
 
     def __init__(self, temperature: TemperatureLike = 0.1, similarity: SimilarityLike = "cosine") -> None:
         super().__init__(
@@ -141,6 +159,7 @@ class DCLW(PairPipeline):
 
     detached = True
     reference = "Yeh et al., ECCV 2022"
+    reduces = ("DCL as sigma -> ∞, or where all positives score the same",)
 
     def __init__(self, temperature: TemperatureLike = 0.1, sigma: float = 0.5) -> None:
         super().__init__(
@@ -163,6 +182,11 @@ class AdditiveMargin(PairPipeline):
 
     reference = "Lepage & Dehak, Odyssey 2024"
     aliases = ("NTXentAM",)
+    reduces = (
+        "NTXent with m=0 and layout=both",
+        "InfoNCE with m=0 and layout=cross",
+        "InfoNCE with margin=m in one direction",
+    )
 
     def __init__(self, temperature: TemperatureLike = 0.03, m: MarginLike = 0.1, layout: Layout = "both") -> None:
         margin = AdditiveShift(m) if isinstance(m, int | float) else m
@@ -184,6 +208,10 @@ class AngularMargin(PairPipeline):
 
     reference = "Lepage & Dehak, Odyssey 2024"
     aliases = ("NTXentAAM",)
+    reduces = (
+        "NTXent with m=0 and layout=both",
+        "InfoNCE with m=0 and layout=cross",
+    )
 
     def __init__(self, temperature: TemperatureLike = 0.03, m: float = 0.1, layout: Layout = "both") -> None:
         super().__init__(

@@ -52,6 +52,7 @@ class GroCo(Objective):
     kind = "multiview"
     detached = True
     reference = "Shvetsova et al., ICCV 2023"
+    reduces = ("-log(1/2 + atan(β (s_p - s_n)) / π), a BPR with a Cauchy link, with one positive and one negative",)
     slots = {
         "similarity": "Cosine()",
         "positives": "other views of the thing",

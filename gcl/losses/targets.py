@@ -29,6 +29,7 @@ class ConR(Objective):
 
     kind = "labelled"
     reference = "Keramati et al., ICLR 2024"
+    reduces = ("SupCon (out) with push=0, where all that is far in target is near in prediction",)
     slots = {
         "similarity": "Cosine()",
         "positives": "near in target",
@@ -91,6 +92,7 @@ class SupReMix(Objective):
     kind = "labelled"
     detached = True
     reference = "Wu et al., 2023"
+    reduces = ("SupCon (out) on exact targets with mixtures=0 and magnify=False",)
     slots = {
         "similarity": "Cosine()",
         "positives": "rows of the target and mixtures at it",

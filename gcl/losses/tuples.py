@@ -44,6 +44,7 @@ class GRAM(Objective):
 
     kind = "tuple"
     reference = "Cicchetti et al., ICLR 2025"
+    reduces = ("CLIPLoss on -|sin| of the angle with two modalities and smoothing=0",)
     slots = {
         "similarity": "- volume of the tuple",
         "positives": "the thing's other modalities",
@@ -111,6 +112,7 @@ class BestMatch(Objective):
     kind = "pair"
     reference = "SECLA, 2022"
     aliases = ("SECLA",)
+    reduces = ("twice CLIPLoss of a fixed temperature with size=1",)
     slots = {
         "similarity": "mean over members of the best cosine",
         "positives": "aligned bags",

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -32,7 +33,7 @@ def test_lists(command, group):
 
 def test_a_description_is_the_whole_docstring():
     called = good("losses", "InfoNCE")
-    assert "InfoNCE  (kind pair, van den Oord et al., 2018)" in called.out
+    assert "InfoNCE  (family softmax, kind pair, van den Oord et al., 2018)" in called.out
     assert "Args:" in called.out
     assert "temperature" in called.out
     assert "LogRatio(denominator='all'" in called.out, "the slots it is made of"
@@ -123,3 +124,32 @@ def test_an_interrupt_saves_and_exits_with_130(table, tmp_path):
     assert running.returncode == 130, told
     assert f"goes on with gcl train --resume {tmp_path / 'run'}" in told
     assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("command", [("models",), ("losses",), ("views",), ("datasets", "list")])
+def test_a_list_in_a_pipe_has_a_line_an_entry(command):
+    entries = good(*command, "--json").json
+    lines = good(*command).out.rstrip("\n").split("\n")
+    assert len(lines) == len(entries) + 1
+    assert [line.split()[0] for line in lines[1:]] == [e["name"] for e in entries]
+    assert not any(line.endswith(" ") for line in lines)
+
+
+@pytest.mark.parametrize("command", ["models", "losses", "views"])
+def test_a_list_on_a_narrow_terminal_keeps_names_and_a_line_an_entry(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    entries = good(command, "--json").json
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in good(command).out.rstrip("\n").split("\n")]
+    assert len(lines) == len(entries) + 1 and max(map(len, lines)) <= 80
+    for entry, line in zip(entries, lines[1:], strict=True):
+        kind = entry.get("kind", entry.get("family"))
+        assert line.split()[0] == entry["name"] and kind in line.split()
+
+
+def test_losses_are_grouped_by_family_and_say_what_they_reduce_to():
+    families = [e["family"] for e in good("losses", "--json").json]
+    assert families == sorted(families)
+    out = good("losses", "HardNegative").out
+    assert "HardNegative  (family negatives, kind pair, Robinson et al., ICLR 2021)" in out
+    assert "reduces to\nDebiasedContrast with beta=0\nNTXent with beta=0 and tau_plus=0\n" in out
