@@ -14,6 +14,7 @@ from gcl.testing import check_recommender, tiny_dataset
 
 NAMES = [name for name, where in MODELS.items() if ".multimodal." in where]
 VARIANTS = {
+    "FREEDOM": [{}, {"drop": 0.0, "finetune": False}, {"layers": 0, "item_layers": 2, "negatives": 2}],
     "VBPR": [{}, {"finetune": True, "negatives": 3}],
 }
 
@@ -34,10 +35,11 @@ def with_cold(count=4, seed=0) -> Dataset:
     group = torch.arange(data.num_items) % 2
     draw = torch.Generator().manual_seed(seed)
     values = torch.nn.functional.one_hot(group, 2).repeat(1, 3).float() * 3
-    values = values + torch.randn(values.shape, generator=draw) / 3
+    noise, other = torch.randn(2, *values.shape, generator=draw)
+    values = values + other / 3
     there = torch.ones(data.num_items, dtype=torch.bool)
     split = Split(train, data.valid, data.test, {"kind": "made"})
-    modalities = {"text": Modality(values, there), "image": Modality(values.flip(1) * 2, there)}
+    modalities = {"text": Modality(values, there), "image": Modality(2 * values.flip(1) + noise, there)}
     return replace(data, split=split, modalities=modalities)
 
 

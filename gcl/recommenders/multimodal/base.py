@@ -50,6 +50,11 @@ class Multimodal(Recommender):
         """A :class:`gcl.encoders.Projection` for each modality, in the order of ``names``."""
         return nn.ModuleList(Projection(data.modalities[n], dim, **arguments) for n in self.names)  # type: ignore[arg-type]
 
+    @property
+    def projected(self) -> list[Projection]:
+        """The projections, one a modality."""
+        return [p for p in self.projections if isinstance(p, Projection)]
+
     def ranked_pairs(self, negatives: int) -> Pairs:
         """The sampling of a ranking loss: negatives among warm items where cold ones are ranked by modalities."""
         if negatives < 1:
@@ -83,9 +88,7 @@ class Multimodal(Recommender):
         for name in names:
             if name not in self.names:
                 raise InputError(f"{type(self).__name__} has no modality {name!r}. {nearest(name, self.names)}")
-            projection = self.projections[self.names.index(name)]
-            assert isinstance(projection, Projection)
-            projection.features.hide()
+            self.projected[self.names.index(name)].features.hide()
 
 
 def bridge(data: Dataset) -> Adjacency:
