@@ -1,4 +1,4 @@
-"""TensorBoard: every number of ``metrics.jsonl``, and the items for the projector."""
+"""TensorBoard: every number of ``metrics.jsonl``, pictures of learnt views, and the items for the projector."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,9 +10,12 @@ from gcl.data import Dataset
 from gcl.errors import InputError
 from gcl.evaluation.top_k import scoring
 from gcl.recommenders import Recommender
+from gcl.training.diagnose import pictures
 
 POINTS = 5000
 """Items in the projector at most."""
+POINTS_A_SIDE = 256
+"""Of a picture, at least."""
 
 
 class Board:
@@ -47,6 +50,13 @@ class Board:
         self.writer.add_embedding(
             vectors[chosen.to(vectors.device)].float(), rows, tag="items", global_step=step, metadata_header=header
         )
+
+    def pictures(self, model: Recommender, step: int) -> None:
+        """What learnt views and intents look like, enlarged to at least 256 points a side."""
+        for name, picture in pictures(model).items():
+            times = -(-POINTS_A_SIDE // min(picture.shape))
+            large = picture.repeat_interleave(times, 0).repeat_interleave(times, 1)
+            self.writer.add_image(name, large[None].cpu().float(), step)
 
     def close(self) -> None:
         """Put everything on the disk."""

@@ -13,7 +13,7 @@ from gcl.errors import InputError
 from gcl.evaluation.top_k import scoring
 from gcl.recommenders import Recommender
 from gcl.training.seeds import derive
-from gcl.views import GraphView
+from gcl.views.report import Pictured, Reports
 
 PAIRS, ROWS, SPREAD = 4096, 65536, 1024
 """At most so many train pairs are compared, rows ranked, rows compared with each other."""
@@ -60,7 +60,7 @@ def diagnose(model: Recommender, data: Dataset, seed: int) -> dict[str, float]:
 
 
 def learnt_views(model: Recommender) -> dict[str, float]:
-    """What the model's graph views report of themselves: ``views/<where>/<what>``; nothing is drawn."""
+    """What the model's learnt views report of themselves: ``views/<where>/<what>``; nothing is drawn."""
     encoder = getattr(model, "encoder", None)
     if not isinstance(encoder, LightGCNEncoder):
         return {}
@@ -68,6 +68,20 @@ def learnt_views(model: Recommender) -> dict[str, float]:
         return {
             f"views/{place}/{name}": value
             for place, view in model.named_modules()
-            if isinstance(view, GraphView)
+            if isinstance(view, Reports)
             for name, value in view.report(encoder.adj, encoder.table).items()
+        }
+
+
+def pictures(model: Recommender) -> dict[str, Tensor]:
+    """The pictures [rows, columns] that they make, under the same names."""
+    encoder = getattr(model, "encoder", None)
+    if not isinstance(encoder, LightGCNEncoder):
+        return {}
+    with torch.no_grad():
+        return {
+            f"views/{place}/{name}": picture
+            for place, view in model.named_modules()
+            if isinstance(view, Pictured)
+            for name, picture in view.pictures(encoder.adj, encoder.table).items()
         }

@@ -131,6 +131,7 @@ class Trainer:
             log.warning("%r has no test part: nothing is reported on test", self.data.name)
         if self.board is not None:
             self.board.items(self.model, self.data, chosen["epoch"])
+            self.board.pictures(self.model, chosen["epoch"])
         result = self._result(tested)
         self.run.write_result(result)
         checkpoint.prune(self.run.best, {record["file"]})

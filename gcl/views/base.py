@@ -64,6 +64,10 @@ class GraphView(View):
         """What the view has learnt, for TensorBoard, from the representations h [N, d] that enter layer 1."""
         return {}
 
+    def pictures(self, adj: Adjacency, h: Tensor) -> dict[str, Tensor]:
+        """The same as pictures, [rows, columns] in [0, 1]."""
+        return {}
+
     @abstractmethod
     def steps(self, source: Adjacency | Step, generator: torch.Generator | None = None) -> Step:
         """How one propagation step is taken: ``step(h [N, d], layer) -> [N, d]``, layers counted from 1.

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from gcl.graph import Adjacency, sddmm, spmm
 from gcl.views.base import GraphView, Step, as_linear
-from gcl.views.report import mask_report
+from gcl.views.report import mask_picture, mask_report
 
 Relaxation = Literal["concrete", "straight_through"]
 BOUND = 6.0
@@ -82,6 +82,10 @@ class EdgeGates(GraphView):
     def report(self, adj: Adjacency, h: Tensor) -> dict[str, float]:
         """Mean, deviation and correlation with degree of p."""
         return mask_report(adj, torch.sigmoid(self.logits(adj, h)))
+
+    def pictures(self, adj: Adjacency, h: Tensor) -> dict[str, Tensor]:
+        """``degree``: p against the degree of an edge's ends."""
+        return {"degree": mask_picture(adj, torch.sigmoid(self.logits(adj, h)))}
 
     def steps(self, source: Adjacency | Step, generator: torch.Generator | None = None) -> Step:
         """One draw for all layers, made when layer 1 is taken."""

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gcl.graph import Adjacency, spmm
+from gcl.views.report import mask_picture, mask_report
 
 BLOCK = 1 << 16
 """Edges decoded at once where no gradient is asked for."""
@@ -24,11 +25,14 @@ class EdgeVAE(nn.Module):
         dim: width d of representations and of every layer.
     """
 
+    kept: Tensor
+
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.mean = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim))
         self.spread = nn.Sequential(nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, dim), nn.Softplus())
         self.decoder = nn.Sequential(nn.ReLU(), nn.Linear(dim, dim), nn.ReLU(), nn.Linear(dim, 1))
+        self.register_buffer("kept", torch.ones(()))
 
     def encode(self, x: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor, Tensor]:
         """z, μ and σ, each [N, d]."""
@@ -43,7 +47,12 @@ class EdgeVAE(nn.Module):
         ends = zip(adj.row.split(BLOCK), adj.indices.split(BLOCK), strict=True)
         logits = [self.decoder(z.index_select(0, a) * z.index_select(0, b))[:, 0] for a, b in ends]
         keep = (torch.cat(logits) >= 0).to(adj.values.dtype) if logits else adj.values
+        self.kept.copy_(keep.mean())
         return adj.scaled(keep / keep.mean().clamp(min=1e-12), symmetric=True)
+
+    def report(self, adj: Adjacency, h: Tensor) -> dict[str, float]:
+        """Share of edges that the last graph kept."""
+        return {"keep": self.kept.item()}
 
     def loss(
         self, x: Tensor, first: Tensor, second: Tensor, other: Tensor, generator: torch.Generator | None
@@ -94,12 +103,24 @@ class EdgeDenoiser(nn.Module):
         a, b = self.rows[layer - 1](x)[:, 0], self.columns[layer - 1](x)[:, 0]
         return a.index_select(0, adj.row) + b.index_select(0, adj.indices)
 
+    def mask(self, logits: Tensor, noise: Tensor | None = None, beta: Tensor | float = 1.0) -> Tensor:
+        """Gates [E] in [0, 1]; ``noise`` u [E] uniform in (0, 1), None for a view."""
+        gate = torch.sigmoid(logits if noise is None else (torch.logit(noise, 1e-6) + logits) / beta)
+        return (gate * (self.high - self.low) + self.low).clamp(0.0, 1.0)
+
+    def report(self, adj: Adjacency, h: Tensor) -> dict[str, float]:
+        """Mean, deviation and correlation with degree of the gates of layer 1, without noise."""
+        return mask_report(adj, self.mask(self.logits(adj, h, 1)))
+
+    def pictures(self, adj: Adjacency, h: Tensor) -> dict[str, Tensor]:
+        """``degree``: those gates against the degree of an edge's ends."""
+        return {"degree": mask_picture(adj, self.mask(self.logits(adj, h, 1)))}
+
     def graph(
         self, adj: Adjacency, logits: Tensor, noise: Tensor | None = None, beta: Tensor | float = 1.0
     ) -> Adjacency:
-        """The gated graph, normalised; ``noise`` u [E] uniform in (0, 1), None for a view."""
-        gate = torch.sigmoid(logits if noise is None else (torch.logit(noise, 1e-6) + logits) / beta)
-        mask = (gate * (self.high - self.low) + self.low).clamp(0.0, 1.0)
+        """The gated graph, normalised."""
+        mask = self.mask(logits, noise, beta)
         degree = adj.with_values(mask).degree().clamp(min=0.01).rsqrt()
         return adj.with_values(mask * degree.index_select(0, adj.row) * degree.index_select(0, adj.indices))
 

@@ -53,15 +53,23 @@ class Intents(GraphView):
     def similarity(self) -> Tensor:
         """Mean squared cosine of different prototypes of a side, averaged over sides: 0 where all are orthogonal."""
         found = []
-        for c in self.prototypes:
-            cosine = F.normalize(c, dim=0).T @ F.normalize(c, dim=0)
+        for cosine in self.cosines():
             others = cosine - torch.diag(cosine.diagonal())
             found.append(others.square().sum() / max(self.intents * (self.intents - 1), 1))
         return torch.stack(found).mean()
 
+    def cosines(self) -> list[Tensor]:
+        """Cosines of the prototypes of each side with each other, [K, K]."""
+        units = [F.normalize(c, dim=0) for c in self.prototypes]
+        return [unit.T @ unit for unit in units]
+
     def report(self, adj: Adjacency, h: Tensor) -> dict[str, float]:
         """Entropy of the shares, as a part of the highest, and likeness of different prototypes."""
         return {"entropy": share_entropy(self.shares(h)), "similarity": self.similarity().item()}
+
+    def pictures(self, adj: Adjacency, h: Tensor) -> dict[str, Tensor]:
+        """``similarity/<side>``: absolute cosines of the prototypes, white where two are one."""
+        return {f"similarity/{side}": cosine.abs().clamp(max=1.0) for side, cosine in enumerate(self.cosines())}
 
     def steps(self, source: Adjacency | Step, generator: torch.Generator | None = None) -> Step:
         """The same map at every layer, of what the step before makes of h."""

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from gcl.graph import Adjacency, sddmm, spmm
 from gcl.views.base import GraphView, Step, as_linear
-from gcl.views.report import mask_report
+from gcl.views.report import mask_picture, mask_report
 
 
 class EdgeMask(GraphView):
@@ -29,7 +29,15 @@ class EdgeMask(GraphView):
 
     def report(self, adj: Adjacency, h: Tensor) -> dict[str, float]:
         """Mean, deviation and correlation with degree of the weights before their normalisation, at layer 1."""
-        return mask_report(adj, self.graph(adj, spmm(adj, h)).weights)
+        return mask_report(adj, self.weights(adj, h))
+
+    def pictures(self, adj: Adjacency, h: Tensor) -> dict[str, Tensor]:
+        """``degree``: those weights against the degree of their ends."""
+        return {"degree": mask_picture(adj, self.weights(adj, h))}
+
+    def weights(self, adj: Adjacency, h: Tensor) -> Tensor:
+        """M_ab of every edge [E] at layer 1, before its normalisation."""
+        return self.graph(adj, spmm(adj, h)).weights
 
     def steps(self, source: Adjacency | Step, generator: torch.Generator | None = None) -> Step:
         """A mask a layer, made from the layer's own step."""

@@ -128,7 +128,7 @@ def test_the_contrast_is_its_formula_and_the_bottleneck_that_of_its_past(model):
     adj, table = model.encoder.adj, model.encoder.table
     nodes = torch.cat([batch.users, batch.items + U]).unique()
     terms = model.agreement(batch)
-    graph, olds = model.before
+    (graph,), olds = model.before
     kept = dense(graph)
 
     def views():
@@ -181,3 +181,26 @@ def test_gates_are_annealed_in_a_buffer(model):
 def test_layers_are_checked():
     with pytest.raises(ValueError, match="layers of AdaGCL must be at least 1"):
         AdaGCL(DATA, layers=0)
+
+
+def test_random_drops_stand_in_for_the_generators():
+    torch.manual_seed(0)
+    model = AdaGCL(DATA, dim=6, drop=0.4).double()
+    model.generator = torch.Generator().manual_seed(1)
+    assert [phase.name for phase in model.phases()] == ["encoder"] * 3
+    assert {n.split(".")[0] for n, _ in model.named_parameters()} == {"encoder"}
+    batch, table = batch_of(model, DATA), model.encoder.table
+    nodes = torch.cat([batch.users, batch.items + U]).unique()
+    terms = model.agreement(batch)
+    graphs, olds = model.before
+    assert not torch.equal(graphs[0].values, graphs[1].values)
+    first, second = (table + dense(g) @ table + dense(g) @ dense(g) @ table for g in graphs)
+    torch.testing.assert_close(terms["contrast"], 0.1 * decoupled(first, second, nodes))
+    torch.testing.assert_close(olds, [first.detach(), second.detach()])
+    same = 0.01 * sum(decoupled(v, v, nodes) for v in olds)
+    torch.testing.assert_close(model.persistence(batch)["bottleneck"], same)
+
+
+def test_a_drop_that_is_no_probability_is_an_error():
+    with pytest.raises(ValueError, match="p must be a probability"):
+        AdaGCL(DATA, drop=1.0)

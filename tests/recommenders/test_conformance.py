@@ -52,6 +52,7 @@ from gcl.views import SVD, AdversarialNoise, DropEdge, DropNode, EdgeGates, Edge
         lambda data: DCCF(data, dim=8, intents=4, layout="sslrec", decay=1e-4, independence=0.1, negatives=2),
         lambda data: AdaGCL(data, dim=8),
         lambda data: AdaGCL(data, dim=8, layers=1, negatives=2, gate_low=-0.95),
+        lambda data: AdaGCL(data, dim=8, drop=0.3),
         lambda data: HCCF(data, dim=8, hyperedges=6),
         lambda data: NCL(data, dim=8, clusters=4, warm_up=0),
         lambda data: NCL(data, dim=8, clusters=4, hops=2, layers=1),

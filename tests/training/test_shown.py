@@ -7,7 +7,10 @@ import torch
 from small import MF, Counting, go
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from gcl.recommenders.general.dccf import DCCF
+from gcl.testing import tiny_dataset
 from gcl.training import RunDirectory, TrainSettings, train
+from gcl.training.board import Board
 from gcl.training.progress import Bar, Lines, Reporter, reporter
 from gcl.training.seeds import initialising
 
@@ -116,3 +119,17 @@ def test_diagnostics_leave_the_model_and_torch_alone(data):
     assert model.training and torch.equal(torch.get_rng_state(), state)
     assert diagnose(model, data, 0) == first != diagnose(model, data, 1)
     assert diagnose(Counting(data), data, 0) == {}
+
+
+def test_learnt_views_are_shown_as_pictures(tmp_path):
+    board = Board(tmp_path, 0)
+    board.pictures(DCCF(tiny_dataset(), dim=8, intents=4), 3)
+    board.close()
+    found = EventAccumulator(str(tmp_path)).Reload()
+    assert set(found.Tags()["images"]) == {
+        "views/mask/degree",
+        "views/intents/similarity/0",
+        "views/intents/similarity/1",
+    }
+    image = found.Images("views/intents/similarity/0")[0]
+    assert (image.step, image.width, image.height) == (3, 256, 256)

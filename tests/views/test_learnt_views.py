@@ -8,7 +8,8 @@ from gcl.graph import Adjacency
 from gcl.testing import check_graph_view, tiny_dataset
 from gcl.views import SVD, AdversarialNoise, DropEdge, EdgeGates, EdgeMask, Hypergraph, Intents, Noise, allocate, chain
 from gcl.views.gates import calibrated
-from gcl.views.report import mask_report, share_entropy
+from gcl.views.generators import EdgeDenoiser, EdgeVAE
+from gcl.views.report import mask_picture, mask_report, share_entropy
 
 DATA = tiny_dataset()
 SIDES = (DATA.num_users, DATA.num_items)
@@ -252,6 +253,38 @@ def test_what_gates_masks_and_intents_report(adj, x):
             c.zero_()
     assert intents.report(adj, x) == {"entropy": pytest.approx(1.0), "similarity": 0.0}
     assert share_entropy([torch.eye(3)]) == 0.0
+
+
+def test_pictures_show_weight_against_degree_and_prototypes_against_each_other(adj, x):
+    degree = adj.indptr.diff().double()
+    both = (degree[adj.row.long()] * degree[adj.indices.long()]).sqrt().log()
+    weights = (both - both.min()) / (both.max() - both.min())
+    picture = mask_picture(adj, weights)
+    assert picture.shape == (32, 32) and picture.max() == 1.0
+    row, column = picture.nonzero(as_tuple=True)
+    assert ((row + column - 31).abs() <= 1).all()  # the heaviest at the top, the most popular at the right
+    assert mask_picture(adj, weights)[:, column.unique()].amax(0).eq(1.0).all()
+    for view in (EdgeMask(), ready(EdgeGates(0.7), adj)):
+        assert set(view.pictures(adj, x)) == {"degree"}
+    intents = ready(Intents(4), adj)
+    with torch.no_grad():
+        intents.prototypes[0][:, 1] = -2 * intents.prototypes[0][:, 0]
+    shown = intents.pictures(adj, x)
+    assert set(shown) == {"similarity/0", "similarity/1"}
+    torch.testing.assert_close(shown["similarity/0"].diagonal(), torch.ones(4))
+    assert shown["similarity/0"][0, 1].item() == pytest.approx(1.0) and shown["similarity/1"][0, 1] < 0.99
+
+
+def test_generators_report_what_they_keep(adj, x):
+    torch.manual_seed(0)
+    vae, denoiser = EdgeVAE(6), EdgeDenoiser(6, 1)
+    with torch.no_grad():
+        vae.decoder[3].weight.zero_()
+        vae.decoder[3].bias.fill_(-1.0)
+    vae.graph(adj, torch.randn(len(x), 6), None)
+    assert vae.report(adj, x) == {"keep": 0.0}
+    assert set(denoiser.report(adj, torch.randn(len(x), 6))) >= {"keep", "deviation"}
+    assert denoiser.pictures(adj, torch.randn(len(x), 6))["degree"].shape == (32, 32)
 
 
 def test_a_model_reports_its_views_by_their_place():

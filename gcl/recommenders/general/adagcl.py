@@ -12,6 +12,7 @@ from gcl.losses import BPR, Contrast, Objective
 from gcl.losses.regularisation import all_parameters_square
 from gcl.recommenders.base import Phase, Recommender
 from gcl.recommenders.general.ranking import ranked_pairs, ranking_terms
+from gcl.views import DropEdge
 from gcl.views.generators import EdgeDenoiser, EdgeVAE
 
 
@@ -41,6 +42,8 @@ class AdaGCL(Recommender):
         bottleneck: weight of the agreement with the step before.
         gate_reg: price of open gates.
         gate_low: γ of the gates' stretch, below 0; the authors' -0.95 on Last.FM.
+        drop: None, or the paper's ablation: both views are graphs that lose edges at random with this probability,
+            drawn anew every batch, there are no generators, and steps 4 and 5 are left out.
         negatives: sampled negatives a positive of the ranking losses.
         decay: weight of the penalty on the whole table.
     """
@@ -60,6 +63,7 @@ class AdaGCL(Recommender):
         bottleneck: float = 0.01,
         gate_reg: float = 1e-4,
         gate_low: float = -0.45,
+        drop: float | None = None,
         negatives: int = 1,
         decay: float = 1e-5,
     ) -> None:
@@ -69,43 +73,48 @@ class AdaGCL(Recommender):
         self.check(weight=weight, bottleneck=bottleneck, gate_reg=gate_reg, decay=decay)
         self.sampling = ranked_pairs(negatives)
         self.encoder = LightGCNEncoder(data.train, dim, layers, "sum")
-        self.autoencoder, self.denoiser = EdgeVAE(dim), EdgeDenoiser(dim, layers, low=gate_low)
+        self.drop = None if drop is None else DropEdge(drop)
+        if self.drop is None:
+            self.autoencoder, self.denoiser = EdgeVAE(dim), EdgeDenoiser(dim, layers, low=gate_low)
         self.objective = objective.build(data.num_users + data.num_items, dim)
         self.rank = BPR()
         self.weight, self.bottleneck, self.gate_reg, self.decay = weight, bottleneck, gate_reg, decay
         self.register_buffer("beta", torch.tensor(2.0))
-        self.before: tuple[Adjacency, list[Tensor]] | None = None
+        self.before: tuple[list[Adjacency], list[Tensor]] | None = None
 
     def begin_epoch(self, epoch: int, generator: torch.Generator) -> None:
         """Anneal the gates."""
         self.beta.fill_(max(0.05, 2.0 * 0.98**epoch))
 
     def phases(self) -> list[Phase]:
-        """Five steps; the first three share the encoder's optimiser."""
+        """Five steps, three where edges are dropped at random; the first three share the encoder's optimiser."""
         ours = [*self.encoder.parameters(), *self.objective.parameters()]
         table = list(self.encoder.parameters())
-        return [
+        encoder = [
             Phase("encoder", ours, self.agreement),
             Phase("encoder", ours, self.persistence),
             Phase("encoder", table, self.losses),
+        ]
+        if self.drop is not None:
+            return encoder
+        return [
+            *encoder,
             Phase("autoencoder", list(self.autoencoder.parameters()), self.rebuilding),
             Phase("denoiser", list(self.denoiser.parameters()), self.denoising),
         ]
 
     def agreement(self, batch: Batch) -> dict[str, Tensor]:
-        """Term ``contrast`` between the two generators' views; what they made is kept for the next phase."""
-        with torch.no_grad():
-            whole = self.encoder.read(self.encoder())
-        graph = self.autoencoder.graph(self.encoder.adj, whole, self.generator)
-        first, second = self.views(graph)
-        self.before = graph, [first.detach(), second.detach()]
+        """Term ``contrast`` between the two views; what they were is kept for the next phase."""
+        graphs = self.graphs()
+        first, second = self.views(graphs)
+        self.before = graphs, [first.detach(), second.detach()]
         return {"contrast": self.weight * self.between(first, second, batch)}
 
     def persistence(self, batch: Batch) -> dict[str, Tensor]:
         """Term ``bottleneck`` between the views and themselves before the last step."""
         assert self.before is not None, "the phase of the contrast runs before that of the bottleneck"
-        (graph, olds), self.before = self.before, None
-        terms = [self.between(new, old, batch) for new, old in zip(self.views(graph), olds, strict=True)]
+        (graphs, olds), self.before = self.before, None
+        terms = [self.between(new, old, batch) for new, old in zip(self.views(graphs), olds, strict=True)]
         return {"bottleneck": self.bottleneck * torch.stack(terms).sum()}
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
@@ -128,11 +137,22 @@ class AdaGCL(Recommender):
         terms = ranking_terms(self.encoder, self.encoder.read(layers), batch, self.rank, 0.0)
         return {"rank": terms["rank"], "gates": self.gate_reg * price}
 
-    def views(self, graph: Adjacency) -> tuple[Tensor, Tensor]:
-        """Representations on the auto-encoder's graph and on the denoiser's."""
+    def graphs(self) -> list[Adjacency]:
+        """What a batch keeps fixed: the auto-encoder's graph, or two that lost edges at random."""
+        if self.drop is not None:
+            return [self.drop.draw(self.encoder.adj, self.generator) for _ in range(2)]
+        with torch.no_grad():
+            whole = self.encoder.read(self.encoder())
+        return [self.autoencoder.graph(self.encoder.adj, whole, self.generator)]
+
+    def views(self, graphs: list[Adjacency]) -> tuple[Tensor, Tensor]:
+        """Representations on each graph; on the denoiser's, made of the table as it is, where there is one."""
         table = self.encoder.table
-        first = [table, *propagate(graph, table, self.encoder.num_layers)]
-        return self.encoder.read(first), self.encoder.read(self.denoiser.view(self.encoder.adj, table))
+        made = [[table, *propagate(graph, table, self.encoder.num_layers)] for graph in graphs]
+        if self.drop is None:
+            made.append(self.denoiser.view(self.encoder.adj, table))
+        first, second = (self.encoder.read(layers) for layers in made)
+        return first, second
 
     def between(self, first: Tensor, second: Tensor, batch: Batch) -> Tensor:
         """The objective on the batch's users and items as one set."""
