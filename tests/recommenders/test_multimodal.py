@@ -9,7 +9,7 @@ import torch
 from gcl.build import MODELS, model_class
 from gcl.data import Dataset, Modality, Split, TrainInteractions, loader, query, with_modalities
 from gcl.errors import InputError
-from gcl.losses import InfoNCE
+from gcl.losses import BYOL, InfoNCE
 from gcl.recommenders.multimodal.base import Multimodal
 from gcl.testing import check_recommender, tiny_dataset
 
@@ -17,6 +17,7 @@ NAMES = [name for name, where in MODELS.items() if ".multimodal." in where]
 VARIANTS = {
     "BM3": [{}, {"layers": 0, "dropout": 0.0, "finetune": False}, {"objective": InfoNCE(0.2), "weight": 0.5}],
     "FREEDOM": [{}, {"drop": 0.0, "finetune": False}, {"layers": 0, "item_layers": 2, "negatives": 2}],
+    "MGCN": [{}, {"finetune": False, "negatives": 2, "objective": BYOL()}, {"layers": 0, "item_layers": 2}],
     "VBPR": [{}, {"finetune": True, "negatives": 3}],
 }
 
