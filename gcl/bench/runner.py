@@ -1,0 +1,166 @@
+"""A comparison from its file to its report: what is missing is trained, what is there is read."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gcl.bench import pool
+from gcl.bench.job import Job, check_same, done
+from gcl.bench.locks import locked
+from gcl.bench.measure import fingerprint, kept_of
+from gcl.bench.plan import Cell, Plan, Row, place, plan
+from gcl.bench.records import Record, record, value
+from gcl.bench.report import write, write_records
+from gcl.bench.spec import Bench, Settings, read
+from gcl.bench.tables import Table, tables
+from gcl.errors import InputError
+
+log = logging.getLogger("gcl.bench")
+
+
+@dataclass
+class Outcome:
+    """What a comparison has come to: ``tables``, a ``records`` entry a stored run, ``failed`` cells with the reason."""
+
+    out: Path
+    tables: list[Table] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What ``gcl bench --json`` prints."""
+        return {"out": str(self.out), "tables": [t.to_dict() for t in self.tables], "failed": self.failed}
+
+
+def bench(file: str | Path | Bench, out: str | Path | None = None, workers: int = 1, name: str = "bench") -> Outcome:
+    """Train what a comparison lacks, and write ``results.jsonl``, ``report.md`` and ``report.html``.
+
+    A finished run is not repeated; one that was stopped goes on from its last checkpoint, in its folder
+    ``OUT/<dataset>/<row>-trial<n>`` or ``-seed<n>``. Every run has a process of its own.
+
+    Args:
+        file: the file of the comparison, or what :func:`gcl.bench.read` made of one.
+        out: the folder of runs and report; by default ``runs/bench/<name of the file>``.
+        workers: so many runs at a time. Figures do not depend on it; timings do.
+        name: what the comparison is called where it is not in a file.
+
+    Raises:
+        InputError: a wrong setting anywhere in the file (before the first run), a folder in which another process is
+            at work, or that holds a run of other settings.
+    """
+    if workers < 1:
+        raise InputError(f"workers must be at least 1, got {workers}.")
+    spec = file if isinstance(file, Bench) else read(file)
+    name = name if isinstance(file, Bench) else Path(file).stem
+    folder = Path(out) if out is not None else Path("runs/bench") / name
+    made = plan(spec, folder, name if isinstance(file, Bench) else str(file))
+    with locked(folder, wait=False):
+        return _Runner(made, name).run(workers)
+
+
+class _Runner:
+    """The state of one comparison: which trials a row still waits for, and what failed."""
+
+    def __init__(self, made: Plan, name: str) -> None:
+        self.plan, self.name = made, name
+        self.parity = made.bench.parity
+        self.open: dict[str, set[int]] = {}
+        self.chosen: dict[str, Settings] = {}
+        self.failed: dict[str, str] = {}
+
+    def run(self, workers: int) -> Outcome:
+        """Everything that is still to do, then the report; the report also after an interruption."""
+        jobs = [job for row in self.plan.rows for job in self._begin(row)]
+        try:
+            pool.run(jobs, workers, self._finished)
+        finally:
+            outcome = self._report()
+        return outcome
+
+    def _begin(self, row: Row) -> list[Job]:
+        """The trials of a row that are not done; its final runs where they all are."""
+        trials = self.plan.trials(row)
+        for cell in trials:
+            check_same(cell)
+        missing = [cell for cell in trials if not done(cell)]
+        self.open[_key(row)] = {cell.number for cell in missing}
+        return [self._job(cell) for cell in missing] or self._choose(row)
+
+    def _finished(self, job: Job, problem: str | None) -> Iterable[Job]:
+        """What follows from a job."""
+        cell = job.cell
+        if problem is not None:
+            self.failed[cell.name] = problem
+            log.warning("%s failed: %s", cell.name, problem)
+        else:
+            found = record(cell, self.parity)
+            reached = None if found is None else value(found, "valid", self.plan.bench.metric)
+            shown = "" if reached is None else f": valid {self.plan.bench.metric} {reached:.4f}"
+            log.info("%s%s, %.0f s", cell.name, shown, found["seconds"] if found else 0)
+        self._write_records()
+        if cell.stage == "final":
+            return []
+        waiting = self.open[_key(cell.row)]
+        waiting.discard(cell.number)
+        return [] if waiting else self._choose(cell.row)
+
+    def _choose(self, row: Row) -> list[Job]:
+        """The final runs of a row under the settings of its best trial."""
+        trials = row.entry.trials
+        if len(trials) > 1:
+            part = "test" if self.parity else "valid"
+            found = [(cell, record(cell, self.parity)) for cell in self.plan.trials(row)]
+            reached = {c.number: value(r, part, self.plan.bench.metric) for c, r in found if r is not None}
+            known = {number: best for number, best in reached.items() if best is not None}
+            if not known:
+                return []
+            chosen = trials[max(known, key=lambda number: known[number])]
+        else:
+            chosen = trials[0] if trials else {}
+        self.chosen[_key(row)] = chosen
+        finals = self.plan.finals(row, chosen)
+        for cell in finals:
+            if not cell.adopted:
+                check_same(cell)
+        return [self._job(cell) for cell in finals if not done(cell) or not self._measured(cell)]
+
+    def _job(self, cell: Cell) -> Job:
+        spec = self.plan.bench
+        target = self.target(cell) if cell.stage == "final" else None
+        return Job(cell, spec.threads, spec.device, spec.precision, target)
+
+    def target(self, cell: Cell) -> Path:
+        """Where the measures of a final run are kept."""
+        return self.plan.out / "measured" / place(cell.row.source.name) / f"{cell.row.folder}-seed{cell.number}"
+
+    def _measured(self, cell: Cell) -> bool:
+        try:
+            return kept_of(self.target(cell)) == fingerprint(cell.folder)
+        except InputError:
+            return False
+
+    def _records(self) -> list[tuple[Cell, Record]]:
+        """All stored runs in the order of the file."""
+        cells = [cell for row in self.plan.rows for cell in self.plan.trials(row)]
+        cells += [c for row in self.plan.rows if _key(row) in self.chosen for c in self._finals(row)]
+        found = [(cell, record(cell, self.parity)) for cell in cells]
+        return [(cell, told) for cell, told in found if told is not None]
+
+    def _finals(self, row: Row) -> list[Cell]:
+        return self.plan.finals(row, self.chosen[_key(row)])
+
+    def _write_records(self) -> None:
+        write_records(self.plan.out, [told for _, told in self._records()])
+
+    def _report(self) -> Outcome:
+        stored = self._records()
+        made = tables(self.plan, stored, self.target)
+        outcome = Outcome(self.plan.out, made, [told for _, told in stored], self.failed)
+        write(self.plan, self.name, outcome.tables, outcome.records, self.failed)
+        return outcome
+
+
+def _key(row: Row) -> str:
+    return f"{row.source.name}\n{row.label}"
