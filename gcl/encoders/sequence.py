@@ -1,11 +1,14 @@
 """What encoders of sequences share: a table of items with a row for what was masked, and the vector of a history."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gcl.data import Modality
+from gcl.encoders.modality import Projection
 from gcl.views.sequence import MASKED
 
 ROWS = 256
@@ -15,6 +18,7 @@ ROWS = 256
 class SequenceEncoder(nn.Module, ABC):
     """Base of encoders of sequences: table [I + 1, d] of N(0, 0.02), the last row for masked items.
 
+    After :meth:`describe` an item's vector, read and scored alike, is its row of the table plus Σ_m W_m f_m + b_m.
     Sequences are [B, T] item ids in order of time, padded on the right beyond ``length`` [B]; padding is never read.
 
     Args:
@@ -30,18 +34,34 @@ class SequenceEncoder(nn.Module, ABC):
                 raise ValueError(f"{name} must be at least 1, got {value}.")
         self.num_items, self.max_length = num_items, max_length
         self.table = nn.Parameter(torch.randn(num_items + 1, dim) * 0.02)
+        self.projections = nn.ModuleList()
+
+    def describe(self, modalities: Sequence[Modality]) -> None:
+        """Let items be told by their features, too: rows of length 1, 0 where an item lacks them, projected."""
+        dim = self.table.shape[1]
+        unit = (Modality(F.normalize(m.values.float(), dim=1), m.present) for m in modalities)
+        self.projections.extend(Projection(m, dim) for m in unit)
 
     @abstractmethod
     def forward(self, items: Tensor, length: Tensor) -> Tensor:
         """The state after each position, [B, T, d], of sequences of at most ``max_length`` items."""
 
     def items(self) -> Tensor:
-        """The rows of the catalogue, [I, d]."""
-        return self.table[: self.num_items]
+        """The vectors of the catalogue, [I, d]."""
+        rows = self.table[: self.num_items]
+        for projection in self.projections:
+            rows = rows + projection()
+        return rows
 
     def look_up(self, items: Tensor) -> Tensor:
-        """Rows of the table, [B, T, d]; masked items have the last."""
-        return F.embedding(torch.where(items == MASKED, self.num_items, items), self.table)
+        """Vectors of items of any shape, [..., d]; masked items have the last row of the table."""
+        ids = torch.where(items == MASKED, self.num_items, items)
+        rows = F.embedding(ids, self.table)
+        if not len(self.projections):
+            return rows
+        once, place = torch.unique(ids, return_inverse=True)
+        told = torch.stack([p(once.clamp(max=self.num_items - 1)) for p in self.projections]).sum(0)
+        return rows + F.embedding(place, told * (once < self.num_items)[:, None])
 
     def cut(self, items: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         """The latest items of every sequence, as many as are read."""
@@ -67,8 +87,10 @@ class SequenceEncoder(nn.Module, ABC):
 
 
 def cut(items: Tensor, length: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """The latest ``most`` items of every sequence, padded with 0 no further than the longest needs."""
+    """The latest ``most`` items of every sequence, padded with 0 to the longest, to width 1 at least."""
     kept = length.clamp(max=most)
+    if not items.shape[1]:
+        items = items.new_zeros(len(items), 1)
     place = torch.arange(max(1, int(kept.max())) if len(kept) else 1, device=items.device)
     source = ((length - kept)[:, None] + place).clamp_(max=items.shape[1] - 1)
     return items.gather(1, source).masked_fill_(place >= kept[:, None], 0), kept

@@ -117,7 +117,8 @@ def opened(config: Resolved, dataset: str | Path | Dataset) -> tuple[Resolved, D
     """The configuration with the split that was made, and of the data set what a run keeps."""
     loaded = dataset if isinstance(dataset, Dataset) else _load(dataset, config)
     config = _told(config, loaded)
-    return config, stored.kept(loaded, build.model_class(config.name).needs, config.data.get("show", ("title",)))
+    needs = build.model_class(config.name).needs | ({"modalities"} if config.model.get("modalities") else set())
+    return config, stored.kept(loaded, needs, config.data.get("show", ("title",)))
 
 
 def begin(run: RunDirectory, config: Resolved, data: Dataset, facts: Mapping[str, Any]) -> None:

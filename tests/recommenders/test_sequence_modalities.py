@@ -71,10 +71,10 @@ def test_an_item_never_in_train_is_moved_by_its_features():
 
 def test_a_run_keeps_the_features_it_reads(tmp_path):
     data = tiny_dataset()
-    train = {"epochs": 1, "batch_size": 16, "metric": "ndcg@10"}
+    train = {"epochs": 1, "batch_size": 16, "metric": "ndcg@5"}
     for name, modalities in (("with", ["text"]), ("without", [])):
         run = gcl.fit("SASRec", data, out=tmp_path / name, train=train, plain=True, progress=False, dim=8, inner=16,
-                      modalities=modalities)  # fmt: skip
+                      evaluate={"k": [5]}, modalities=modalities)  # fmt: skip
         again = gcl.load_run(run.path)
         assert again.evaluate().metrics == run.result["metrics"]["test"]
         assert bool(again.data.modalities) == bool(modalities)
@@ -82,7 +82,7 @@ def test_a_run_keeps_the_features_it_reads(tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("texts", "SASRec cannot read modality 'texts' of 'tiny'. Nearest: 'text'"), ("audio", "Valid: image, text")],
+    [("texts", "SASRec cannot read modality 'texts' of 'tiny'. Did you mean 'text'"), ("audio", "Valid: image, text")],
 )
 def test_unknown_modalities_are_named(name, message):
     with pytest.raises(InputError, match=message):

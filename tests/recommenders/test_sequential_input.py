@@ -6,6 +6,7 @@ import torch
 
 import gcl
 from gcl.data import Query, from_arrays, loader, query
+from gcl.data.plan import Plan
 from gcl.errors import InputError
 from gcl.evaluation import evaluate
 from gcl.recommenders.sequential.gru4rec import GRU4Rec
@@ -13,11 +14,12 @@ from gcl.recommenders.sequential.sasrec import SASRec
 from gcl.testing import tiny_dataset
 
 SMALL = {"dim": 8, "inner": 16, "dropout": 0.1}
-FAST = {"train": {"epochs": 1, "batch_size": 16, "metric": "ndcg@10"}, "progress": False, "plain": True}
+TRAIN = {"epochs": 1, "batch_size": 16, "metric": "ndcg@5"}
+FAST = {"train": TRAIN, "evaluate": {"k": [5]}, "progress": False, "plain": True}
 
 
 def loo(users, items, time):
-    return from_arrays(np.array(users), np.array(items), time=np.array(time), split="leave_one_out")
+    return from_arrays(np.array(users), np.array(items), np.array(time), plan=Plan(split="leave_one_out"))
 
 
 def test_short_sequences_stay_in_train_and_are_not_counted():
@@ -35,8 +37,12 @@ def test_equal_times_keep_the_order_of_rows_through_split_and_training():
     ids = data.item_ids.astype(int)
     model = SASRec(data, **SMALL)
     batch = next(iter(loader(data, model.sampling, 4, torch.Generator().manual_seed(0))))
-    rows = {int(u): ids[h[:n]].tolist() + [int(ids[i])] for u, h, n, i in
-            zip(batch.users, batch.history, batch.length, batch.items, strict=True)}  # fmt: skip
+    rows = {
+        user: [int(ids[item]) for item in (*history[:n], last)]
+        for user, history, n, last in zip(
+            *(t.tolist() for t in (batch.users, batch.history, batch.length, batch.items)), strict=True
+        )
+    }
     assert rows == {0: [4, 3, 2], 1: [0, 1]}
     assert ids[data.valid.item].tolist() == [1, 2] and ids[data.test.item].tolist() == [0, 3]
 
@@ -85,7 +91,7 @@ def test_a_run_recommends_after_a_history(tmp_path):
     for history in histories:
         (rows,) = run.recommend(history=history, k=5).values()
         assert len(rows) == 5 and not {row.item for row in rows} & set(history)
-    one, other = (list(run.recommend(history=["i1", "i2", *tail], k=9).values())[0] for tail in (["i7"], ["i6"]))
+    one, other = (next(iter(run.recommend(history=["i1", "i2", *tail], k=9).values())) for tail in (["i7"], ["i6"]))
     assert [row.score for row in one] != [row.score for row in other]
     with pytest.raises(InputError, match="Unknown item 'i99'"):
         run.recommend(history=["i99"], k=3)

@@ -1,12 +1,13 @@
 """What sequential recommenders share: a history is encoded, and the item nearest to its vector is next."""
 
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 from torch import Tensor
 
 from gcl.data import Batch, Dataset, Query, Sequences
 from gcl.encoders import SequenceEncoder
-from gcl.errors import InputError
+from gcl.errors import InputError, nearest
 from gcl.recommenders.base import Recommender
 from gcl.recommenders.sequential.next_item import NextItem
 
@@ -14,7 +15,9 @@ Targets = Literal["all", "last", "prefix"]
 
 
 class SequenceRecommender(Recommender):
-    """Base: <h, E_i> scores item i after a history of vector h, E the encoder's own table.
+    """Base: <h, E_i> scores item i after a history of vector h, E the vectors that the encoder reads.
+
+    E is a table, to which ``modalities`` of items add their projected features; what is named must be in the data set.
 
     Only the latest ``max_length`` items of a history are read. An empty history scores 0 everywhere. Items never in
     train keep near their initial rows and may be asked for, and about, all the same. Equal times keep the order of
@@ -24,8 +27,20 @@ class SequenceRecommender(Recommender):
     needs = frozenset({"time"})
     answers: ClassVar[frozenset[Literal["users", "histories"]]] = frozenset({"users", "histories"})
 
-    def __init__(self, data: Dataset, encoder: SequenceEncoder, next_item: NextItem, targets: Targets) -> None:
+    def __init__(
+        self,
+        data: Dataset,
+        encoder: SequenceEncoder,
+        next_item: NextItem,
+        targets: Targets,
+        modalities: Sequence[str] = (),
+    ) -> None:
         super().__init__(data)
+        for name in modalities:
+            if name not in data.modalities:
+                there = nearest(name, data.modalities) if data.modalities else "The data set has none."
+                raise InputError(f"{type(self).__name__} cannot read modality {name!r} of {data.name!r}. {there}")
+        encoder.describe([data.modalities[name] for name in modalities])
         self.encoder, self.next_item = encoder, next_item
         self.sampling = Sequences(targets, encoder.max_length)
 
@@ -52,11 +67,17 @@ class SequenceRecommender(Recommender):
             )
         if query.history.numel() and not 0 <= int(query.history.min()) <= int(query.history.max()) < self.num_items:
             raise InputError(f"items of a history must lie in [0, {self.num_items}).")
+        width = query.history.shape[1]
+        if query.length.numel() and not 0 <= int(query.length.min()) <= int(query.length.max()) <= width:
+            raise InputError(
+                f"length of a history must lie in [0, {width}], its width, got "
+                f"{int(query.length.min())} .. {int(query.length.max())}."
+            )
         return self.encoder.last(query.history, query.length)
 
     def items(self) -> Tensor:
-        """The rows of the catalogue, [num_items, d]."""
-        return self.encoder.items()
+        """The vectors of the catalogue, [num_items, d]."""
+        return self.kept("items", self.encoder.items)
 
 
 def sequences_of(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:

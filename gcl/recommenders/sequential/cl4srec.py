@@ -26,6 +26,7 @@ class CL4SRec(SequenceRecommender):
         inner: width inside the feed-forward nets.
         dropout: of input, attention and blocks.
         max_length: items of a history that are read, the latest.
+        modalities: names of those whose features are added to the items.
         targets: ``all`` positions, the ``last`` alone, or every ``prefix`` as its own row.
         loss: of the next item, see :class:`gcl.recommenders.sequential.next_item.NextItem`.
         negatives: of the losses that draw them.
@@ -47,6 +48,7 @@ class CL4SRec(SequenceRecommender):
         inner: int = 256,
         dropout: float = 0.5,
         max_length: int = 50,
+        modalities: tuple[str, ...] = (),
         targets: Targets = "all",
         loss: Loss = "softmax",
         negatives: int = 256,
@@ -57,7 +59,7 @@ class CL4SRec(SequenceRecommender):
         encoder = TransformerEncoder(
             data.num_items, dim, max_length, layers=layers, heads=heads, inner=inner, dropout=dropout
         )
-        super().__init__(data, encoder, NextItem(data, loss, negatives), targets)
+        super().__init__(data, encoder, NextItem(data, loss, negatives), targets, modalities)
         self.check(weight=weight)
         self.looks = SequenceLooks(views, data.train)
         self.objective, self.weight = objective.build(data.num_users, dim), weight

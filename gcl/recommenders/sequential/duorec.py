@@ -61,6 +61,7 @@ class DuoRec(SequenceRecommender):
         inner: width inside the feed-forward nets.
         dropout: of input, attention and blocks.
         max_length: items of a history that are read, the latest.
+        modalities: names of those whose features are added to the items.
         targets: ``prefix`` (the paper), ``all`` or ``last``; histories of ``all`` are contrasted whole.
         loss: of the next item, see :class:`gcl.recommenders.sequential.next_item.NextItem`.
         negatives: of the losses that draw them.
@@ -83,6 +84,7 @@ class DuoRec(SequenceRecommender):
         inner: int = 256,
         dropout: float = 0.5,
         max_length: int = 50,
+        modalities: tuple[str, ...] = (),
         targets: Targets = "prefix",
         loss: Loss = "softmax",
         negatives: int = 256,
@@ -94,7 +96,7 @@ class DuoRec(SequenceRecommender):
         encoder = TransformerEncoder(
             data.num_items, dim, max_length, layers=layers, heads=heads, inner=inner, dropout=dropout
         )
-        super().__init__(data, encoder, NextItem(data, loss, negatives), targets)
+        super().__init__(data, encoder, NextItem(data, loss, negatives), targets, modalities)
         self.check(weight=weight)
         self.same = SameTarget(data, max_length)
         self.objective, self.weight = objective.build(data.num_items, dim), weight

@@ -19,6 +19,7 @@ class GRU4Rec(SequenceRecommender):
         layers: number of recurrent layers.
         dropout: of the input.
         max_length: items of a history that are read, the latest.
+        modalities: names of those whose features are added to the items.
         targets: ``all`` positions, the ``last`` alone, or every ``prefix`` as its own row.
         loss: ``softmax``, ``sampled``, ``bce`` or ``gbce``.
         negatives: of the losses that draw them.
@@ -37,6 +38,7 @@ class GRU4Rec(SequenceRecommender):
         layers: int = 1,
         dropout: float = 0.3,
         max_length: int = 50,
+        modalities: tuple[str, ...] = (),
         targets: Targets = "all",
         loss: Loss = "softmax",
         negatives: int = 256,
@@ -44,4 +46,4 @@ class GRU4Rec(SequenceRecommender):
         calibration: float = 0.75,
     ) -> None:
         encoder = GRUEncoder(data.num_items, dim, max_length, layers=layers, hidden=hidden, dropout=dropout)
-        super().__init__(data, encoder, NextItem(data, loss, negatives, popularity, calibration), targets)
+        super().__init__(data, encoder, NextItem(data, loss, negatives, popularity, calibration), targets, modalities)

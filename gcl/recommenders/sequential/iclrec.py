@@ -35,6 +35,7 @@ class ICLRec(SequenceRecommender):
         inner: width inside the feed-forward nets.
         dropout: of input, attention and blocks.
         max_length: items of a history that are read, the latest.
+        modalities: names of those whose features are added to the items.
         targets: ``all`` positions, the ``last`` alone, or every ``prefix`` as its own row.
         loss: of the next item, see :class:`gcl.recommenders.sequential.next_item.NextItem`.
         negatives: of the losses that draw them.
@@ -60,6 +61,7 @@ class ICLRec(SequenceRecommender):
         inner: int = 256,
         dropout: float = 0.5,
         max_length: int = 50,
+        modalities: tuple[str, ...] = (),
         targets: Targets = "all",
         loss: Loss = "softmax",
         negatives: int = 256,
@@ -73,7 +75,7 @@ class ICLRec(SequenceRecommender):
         encoder = TransformerEncoder(
             data.num_items, dim, max_length, layers=layers, heads=heads, inner=inner, dropout=dropout
         )
-        super().__init__(data, encoder, NextItem(data, loss, negatives), targets)
+        super().__init__(data, encoder, NextItem(data, loss, negatives), targets, modalities)
         self.check(weight=weight, intent_weight=intent_weight)
         if intents < 1:
             raise ValueError(f"intents of ICLRec must be at least 1, got {intents}.")

@@ -74,6 +74,7 @@ class MCLRec(SequenceRecommender):
         inner: width inside the feed-forward nets.
         dropout: of input, attention and blocks.
         max_length: items of a history that are read, the latest.
+        modalities: names of those whose features are added to the items.
         targets: ``prefix`` (the paper), ``all`` or ``last``.
         loss: of the next item, see :class:`gcl.recommenders.sequential.next_item.NextItem`.
         negatives: of the losses that draw them.
@@ -98,6 +99,7 @@ class MCLRec(SequenceRecommender):
         inner: int = 256,
         dropout: float = 0.5,
         max_length: int = 50,
+        modalities: tuple[str, ...] = (),
         targets: Targets = "prefix",
         loss: Loss = "softmax",
         negatives: int = 256,
@@ -111,7 +113,7 @@ class MCLRec(SequenceRecommender):
         encoder = TransformerEncoder(
             data.num_items, dim, max_length, layers=layers, heads=heads, inner=inner, dropout=dropout
         )
-        super().__init__(data, encoder, NextItem(data, loss, negatives), targets)
+        super().__init__(data, encoder, NextItem(data, loss, negatives), targets, modalities)
         self.check(weight=weight, meta=meta, gamma=gamma)
         self.looks = SequenceLooks(views, data.train)
         self.objective = objective.build(data.num_users, dim)

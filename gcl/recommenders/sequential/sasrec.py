@@ -22,6 +22,7 @@ class SASRec(SequenceRecommender):
         inner: width inside the feed-forward nets.
         dropout: of input, attention and blocks.
         max_length: items of a history that are read, the latest.
+        modalities: names of those whose features are added to the items.
         norm: ``post`` or ``pre``.
         positions: ``learnt`` or ``rotary``.
         padding: how learnt positions are counted, from the earliest item (``right``) or back from the
@@ -45,6 +46,7 @@ class SASRec(SequenceRecommender):
         inner: int = 256,
         dropout: float = 0.5,
         max_length: int = 50,
+        modalities: tuple[str, ...] = (),
         norm: Norm = "post",
         positions: Positions = "learnt",
         padding: Padding = "right",
@@ -58,4 +60,4 @@ class SASRec(SequenceRecommender):
             data.num_items, dim, max_length, layers=layers, heads=heads, inner=inner, dropout=dropout, norm=norm,
             positions=positions, padding=padding,
         )  # fmt: skip
-        super().__init__(data, encoder, NextItem(data, loss, negatives, popularity, calibration), targets)
+        super().__init__(data, encoder, NextItem(data, loss, negatives, popularity, calibration), targets, modalities)
