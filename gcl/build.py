@@ -52,7 +52,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
         *("Popularity", "EASE", "BPRMF", "LightGCN", "DirectAU"),
         *("Contrastive", "SGL", "SimGCL", "XSimGCL", "LightGCL", "DCCF", "HCCF", "NCL", "AdaGCL"),
     ),
-    "multimodal": ("VBPR", "FREEDOM", "BM3", "MGCN"),
+    "multimodal": ("VBPR", "FREEDOM", "BM3", "MGCN", "MambaRec"),
     "sequential": ("SASRec", "GRU4Rec", "CL4SRec", "DuoRec", "MCLRec", "ICLRec"),
 }
 MODELS: dict[str, str] = {

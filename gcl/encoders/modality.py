@@ -52,19 +52,19 @@ class Projection(nn.Module):
     """W f + b of one modality [n, d]; 0 for items that lack it, so that what is missing says nothing.
 
     With ``reduce`` r the features go through a layer of width ceil(w / r) first, without a non-linearity between
-    (MambaRec's image branch). Only the rows that are asked for are projected. Xavier-normal weights unless
-    ``torch_init`` keeps torch's own.
+    (MambaRec's image branch). Only the rows that are asked for are projected. Weights begin as ``nn.Linear`` has
+    them, or with ``xavier`` normal as BM3 has them.
 
     Args:
         modality: the features.
         dim: width d.
         finetune: train the features, too.
         reduce: factor of the first layer; 1 is none.
-        torch_init: keep the initialisation of ``nn.Linear``.
+        xavier: Xavier-normal weights.
     """
 
     def __init__(
-        self, modality: Modality, dim: int, *, finetune: bool = False, reduce: int = 1, torch_init: bool = False
+        self, modality: Modality, dim: int, *, finetune: bool = False, reduce: int = 1, xavier: bool = False
     ) -> None:
         super().__init__()
         if dim < 1 or reduce < 1:
@@ -73,7 +73,7 @@ class Projection(nn.Module):
         width = -(-modality.dim // reduce)
         self.narrow = nn.Linear(modality.dim, width) if reduce > 1 else nn.Identity()
         self.linear = nn.Linear(width, dim)
-        if not torch_init:
+        if xavier:
             for layer in (self.narrow, self.linear):
                 if isinstance(layer, nn.Linear):
                     nn.init.xavier_normal_(layer.weight)

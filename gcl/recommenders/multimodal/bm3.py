@@ -64,7 +64,7 @@ class BM3(Multimodal):
             raise InputError(f"dropout of BM3 must lie in [0, 1), got {dropout}.")
         self.sampling = Pairs(0)
         self.encoder = self.graph_encoder(data, dim, layers)
-        self.projections = self.project(data, dim, finetune=finetune)
+        self.projections = self.project(data, dim, finetune=finetune, xavier=True)
         self.predictor = nn.Linear(dim, dim)
         nn.init.xavier_normal_(self.predictor.weight)
         self.objective = objective.build(data.num_users + data.num_items, dim)

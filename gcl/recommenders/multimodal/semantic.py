@@ -24,8 +24,6 @@ class SemanticView(nn.Module):
         super().__init__()
         self.graph, self.steps = graph, steps
         self.gate = nn.Linear(dim, dim) if purify else None
-        if self.gate is not None:
-            nn.init.xavier_uniform_(self.gate.weight)
 
     def forward(self, q: Tensor, x: Tensor, has: Tensor, bridge: Adjacency) -> Tensor:
         """S; ``has`` [I, 1] is 1 for items that have the modality, ``bridge`` is R̂."""

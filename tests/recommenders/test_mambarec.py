@@ -1,0 +1,101 @@
+"""MambaRec: its alignment, its running statistics, what it shares with MGCN."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from gcl.data import Modality, loader, query
+from gcl.errors import InputError
+from gcl.losses import MMD, InfoNCE
+from gcl.recommenders.multimodal.mambarec import MambaRec
+from gcl.recommenders.multimodal.mgcn import MGCN
+from gcl.testing import tiny_dataset
+
+
+def made(data, cls=MambaRec, **arguments):
+    torch.manual_seed(0)
+    return cls(data, dim=4, neighbours=3, **arguments)
+
+
+def first_batch(model, data):
+    return next(iter(loader(data, model.sampling, 32, torch.Generator().manual_seed(0))))
+
+
+def test_alignment_is_the_discrepancy_of_unit_rows():
+    data = tiny_dataset()
+    model = made(data, alignment_weight=0.3, alignment=MMD(sigma=1.5, unit=True), weight=0.0)
+    batch = first_batch(model, data)
+    terms = model.losses(batch)
+    assert set(terms) == {"rank", "reg", "alignment"}
+    model = made(data, alignment_weight=0.3)
+    text, image = model.refined()
+    there = data.modalities["image"].present
+    assert bool((image[~there] == 0).all()) and bool((image[there] != 0).any())
+    rows = batch.items[there[batch.items]]
+    x, y = (F.normalize(t[rows], dim=1) for t in (text, image))
+
+    def kernel(a, b):
+        return torch.exp(-torch.cdist(a, b).square() / (2 * 1.5**2)).mean()
+
+    expected = kernel(x, x) + kernel(y, y) - 2 * kernel(x, y)
+    torch.testing.assert_close(terms["alignment"], 0.3 * expected, rtol=1e-4, atol=1e-6)
+    assert MMD(sigma=1.0, unit=True)(x, x).item() == pytest.approx(0, abs=1e-6)
+    assert "alignment" not in made(data, alignment_weight=0.0).losses(batch)
+
+
+def test_scoring_twice_gives_the_same_and_training_moves_the_statistics():
+    data = tiny_dataset()
+    model = made(data)
+    asked = query(data, torch.arange(data.num_users), "valid")
+    norm = model.refine[0].norms[0]
+    before = norm.running_mean.clone()
+    model.losses(first_batch(model, data))
+    assert not torch.equal(norm.running_mean, before)
+    assert int(norm.num_batches_tracked) == 1, "one step updates the statistics once"
+    model.eval()
+    with torch.no_grad():
+        once = model.scores(asked)
+        model.train().eval()
+        assert torch.equal(model.scores(asked), once)
+
+
+def test_without_its_parts_it_is_mgcn_on_other_features():
+    data = tiny_dataset()
+    model = made(data, dream=False, dropout=0.0, layers=2)
+    other = made(data, MGCN)
+    assert {n for n, _ in model.named_parameters()} - {n for n, _ in other.named_parameters()} == {
+        "norm.weight", "norm.bias"
+    }  # fmt: skip
+    other.load_state_dict({k: v for k, v in model.state_dict().items() if not k.startswith("norm.")})
+    model.norm = torch.nn.Identity()
+    for a, b in zip(model.eval().tables(), other.eval().tables(), strict=True):
+        torch.testing.assert_close(a, b)
+    batch = first_batch(model, data)
+    mine, theirs = model.losses(batch), other.losses(batch)
+    torch.testing.assert_close(mine["contrast"], theirs["contrast"])
+    assert isinstance(model.item_objective, InfoNCE)
+
+
+def test_wide_features_are_narrowed_first():
+    data = tiny_dataset()
+    model = made(data, reduce=4, wide=5)
+    assert [p.narrow.out_features if hasattr(p.narrow, "out_features") else None for p in model.projections] == [
+        2,
+        None,
+    ]
+    assert model.projections[0].linear.in_features == math.ceil(6 / 4)
+
+
+def test_bad_arguments():
+    data = tiny_dataset()
+    with pytest.raises(InputError, match="alignment of MambaRec must be of kind sets, got InfoNCE"):
+        made(data, alignment=InfoNCE())
+    with pytest.raises(InputError, match=r"dropout of MambaRec must lie in \[0, 1\), got 1"):
+        made(data, dropout=1.0)
+    lonely = Modality(torch.randn(18, 3), torch.arange(18) == 4)
+    with pytest.raises(InputError, match="'sound' is known of one item only; MambaRec needs two, or leave it out"):
+        made(replace(data, modalities={"sound": lonely}))
+    made(replace(data, modalities={"sound": lonely}), dream=False)
