@@ -3,8 +3,8 @@
     python -m benchmarks.quality benchmarks/grids/ml-100k.yaml --runs runs/quality
 
 Resumable: a finished run is not repeated, an interrupted one continues. Test is read once a final run, never to choose.
-An entry of the grid is a model's name, or any name with the key ``model`` inside. With ``reference``, every entry is
-held against that one, user by user on the means over the seeds.
+An entry of the grid is a model's name, or any name with the key ``model`` inside. With ``reference``, a name
+or several, every entry is held against those, user by user on the means over the seeds.
 """
 
 import argparse
@@ -116,35 +116,43 @@ def by_user(grid: Mapping[str, Any], entry: str, runs: Path) -> Evaluation:
     return Evaluation({metric: float(mean.mean())}, {metric: mean}, first.users, first.protocol)
 
 
+def references(grid: Mapping[str, Any]) -> list[str]:
+    """The entries that all others are held against."""
+    named = grid.get("reference", [])
+    return [named] if isinstance(named, str) else list(named)
+
+
 def hold_against(grid: Mapping[str, Any], rows: list[dict[str, Any]], runs: Path) -> None:
-    """Give every row ``against``: its paired comparison with the reference on test, p corrected over the rows."""
-    base = by_user(grid, grid["reference"], runs)
-    others = [row for row in rows if row["model"] != grid["reference"]]
-    made = [compare(base, by_user(grid, row["model"], runs))[grid["metric"]] for row in others]
-    for row, one, p in zip(others, made, holm([one.p_permutation for one in made]), strict=True):
-        row["against"] = {**asdict(one), "reference": grid["reference"], "p_holm": p}
+    """Give every row ``against``: its paired comparisons with the references on test, p corrected over all of them."""
+    found = {row["model"]: by_user(grid, row["model"], runs) for row in rows}
+    pairs = [(row, base) for base in references(grid) if base in found for row in rows if row["model"] != base]
+    made = [compare(found[base], found[row["model"]])[grid["metric"]] for row, base in pairs]
+    for row in rows:
+        row["against"] = {}
+    for (row, base), one, p in zip(pairs, made, holm([one.p_permutation for one in made]), strict=True):
+        row["against"][base] = {**asdict(one), "p_holm": p}
 
 
-def difference(row: dict[str, Any]) -> str:
-    """Difference from the reference with its interval and corrected p."""
-    if "against" not in row:
+def difference(row: dict[str, Any], base: str) -> str:
+    """Difference from a reference with its interval and corrected p."""
+    if base not in row.get("against", {}):
         return ""
-    found = row["against"]
+    found = row["against"][base]
     return f"{found['difference']:+.4f} [{found['low']:+.4f}, {found['high']:+.4f}], p {found['p_holm']:.4f}"
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Mean and deviation of the test metrics over the seeds, as markdown; difference from the reference if any."""
+    """Mean and deviation of the test metrics over the seeds, as markdown; differences from the references if any."""
     names = list(rows[0]["test"])
-    last = next((f"{r['against']['metric']} less {r['against']['reference']}'s" for r in rows if "against" in r), None)
-    heads = ["model", *names, "epochs", "seconds", *([last] if last else [])]
+    held = {base: one["metric"] for row in rows for base, one in row.get("against", {}).items()}
+    heads = ["model", *names, "epochs", "seconds", *(f"{metric} less {base}'s" for base, metric in held.items())]
     head = f"| {' | '.join(heads)} |\n|" + "---|" * len(heads)
     lines = []
     for row in rows:
         cells = [f"{row['test'][n]['mean']:.4f} ± {row['test'][n]['sd']:.4f}" for n in names]
         cut = " (cut)" if any(row["cut"]) and max(row["epochs"]) > 0 else ""
         seconds = statistics.mean(row["seconds"])
-        cells += [f"{row['epochs']}{cut}", f"{seconds:.0f}", *([difference(row)] if last else [])]
+        cells += [f"{row['epochs']}{cut}", f"{seconds:.0f}", *(difference(row, base) for base in held)]
         lines.append(f"| {row['model']} | {' | '.join(cells)} |")
     return "\n".join([head, *lines])
 
@@ -166,7 +174,7 @@ def main() -> None:
         rows = {r["model"]: r for r in json.loads(stored.read_text())} if stored.exists() else {}
         rows[model] = row
         ordered = [rows[m] for m in grid["models"] if m in rows]
-        if grid.get("reference") in rows and len(rows) > 1:
+        if len(rows) > 1 and any(base in rows for base in references(grid)):
             hold_against(grid, ordered, options.runs / options.grid.stem)
         RESULTS.mkdir(exist_ok=True)
         stored.write_text(json.dumps(ordered, indent=1) + "\n")
