@@ -14,6 +14,7 @@ from gcl.losses.functional.numerics import mean_of
 Kind = Literal["pair", "multiview", "labelled", "ranking", "tuple", "sets"]
 Rows = tuple[Tensor, Tensor | None]
 """Unreduced values [n], and which of them count [n] bool; None: all."""
+ORDER = ("similarity", "positives", "negatives", "weighting", "temperature", "margin", "kernel", "views")
 
 
 class Stateful:
@@ -91,7 +92,11 @@ class Objective(Recorded, nn.Module, ABC):
 
     def describe(self) -> dict[str, str]:
         """The parts the objective is made of, slot by slot."""
-        return dict(self.slots)
+        words = dict(self.slots)
+        tau = getattr(self, "temperature", None)
+        if tau is not None and "temperature" not in words:
+            words["temperature"] = spell(tau) if isinstance(tau, Recorded) else f"Fixed(value={tau!r})"
+        return in_order(words)
 
     def _run(self, inputs: tuple[Any, ...], options: dict[str, Any]) -> Rows:
         check(type(self).__name__, self.kind, self.extra, inputs, options)
@@ -101,6 +106,17 @@ class Objective(Recorded, nn.Module, ABC):
         first = lifted[0][0] if isinstance(lifted[0], tuple) else lifted[0]
         with torch.autocast(first.device.type, enabled=False):
             return self.compute(*lifted, **{name: _lift(value) for name, value in options.items()})
+
+
+def spell(part: Any) -> str:
+    """A part as ``Name(argument=value, ...)``."""
+    arguments = ", ".join(f"{name}={value!r}" for name, value in part.arguments.items())
+    return f"{type(part).__name__}({arguments})"
+
+
+def in_order(slots: dict[str, str]) -> dict[str, str]:
+    """The slots in the order in which a row passes through them."""
+    return {name: slots[name] for name in ORDER if name in slots} | slots
 
 
 def _lift(value: Any) -> Any:

@@ -1,11 +1,11 @@
 """The pipeline of pair objectives: similarity, margin, temperature, weighting, kernel, directions."""
 
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from gcl.losses.base import Objective, Rows
+from gcl.losses.base import Objective, Rows, in_order, spell
 from gcl.losses.functional.negatives import Entries, negative_partition, partner_counts
 from gcl.losses.functional.numerics import lse_of
 from gcl.losses.functional.partition import log_partition
@@ -84,7 +84,8 @@ class PairPipeline(Objective):
         words = {name: spell(part) for name, part in parts.items()}
         views = "one direction" if self.forward_weight == 1 else f"both directions, {self.forward_weight:g} forward"
         where = {"cross": "the other view", "within": "the own view", "both": "both views"}[self.negatives]
-        return {"positives": "aligned rows", "negatives": f"rows of {where} with another id", **words, "views": views}
+        told = {"positives": "aligned rows", "negatives": f"rows of {where} with another id", "views": views}
+        return in_order({**words, **told})
 
     def _kernel(
         self, score: Tensor, logit: Tensor, tau: Tensor, negatives: Tensor, ids: Tensor | None, columns: int
@@ -188,9 +189,3 @@ class Contrast(PairPipeline):
             similarity=similarity, margin=margin, temperature=temperature, weighting=weighting, kernel=kernel,
             negatives=negatives, forward=forward,
         )  # fmt: skip
-
-
-def spell(part: Any) -> str:
-    """A part as ``Name(argument=value, ...)``."""
-    arguments = ", ".join(f"{name}={value!r}" for name, value in part.arguments.items())
-    return f"{type(part).__name__}({arguments})"

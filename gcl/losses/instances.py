@@ -8,6 +8,8 @@ from gcl.losses.contrast import Contrast
 from gcl.losses.functional.memory import closest, nearest
 from gcl.losses.functional.mixing import pick, uniform
 from gcl.losses.functional.numerics import lse, normalise, softplus
+from gcl.losses.functional.partition import tile_rows
+from gcl.losses.functional.streaming import by_rows
 from gcl.losses.slots.temperatures import positive_temperature
 
 __all__ = ["InterCLR"]
@@ -103,14 +105,30 @@ class InterCLR(Stateful, Objective):
         friend, held = self._friends(ids, label)
         if not bool(held.any()):
             return torch.zeros_like(x[:, 0])
-        pool = closest(x, bank, min(self.pool, len(bank)))
-        other = (self.labels[pool] != label[:, None]) & (self.labels[pool] >= 0)
-        chance = uniform(x, *pool.shape, generator=self.generator).masked_fill(~other, -1.0)
-        chosen = chance.topk(min(self.negatives, pool.shape[1]), dim=1).indices
-        scores = (bank[pool.gather(1, chosen)] @ x[:, :, None])[..., 0] / self.temperature
-        scores = scores.masked_fill(~other.gather(1, chosen), -torch.inf)
+        tau = self.temperature
+
+        def scores(a: Tensor, places: Tensor, rows: Tensor) -> Tensor:
+            chosen = rows.index_select(0, places.clamp_min(0).flatten()).view(*places.shape, -1)
+            return lse(((chosen @ a[:, :, None])[..., 0] / tau).masked_fill(places < 0, -torch.inf))
+
+        keys, width = (x, self._chosen(x, bank, label)), self.negatives * x.shape[1]
+        apart = by_rows(scores, keys, (bank,), columns=width, least=1)
         positive = ((x * bank[friend]).sum(1) - self.margin) / self.temperature
-        return torch.where(held, softplus(lse(scores) - positive), 0.0)
+        return torch.where(held, softplus(apart - positive), 0.0)
+
+    @torch.no_grad()
+    def _chosen(self, x: Tensor, bank: Tensor, label: Tensor) -> Tensor:
+        """Places [B, k] of drawn rows of other labels among the most similar ones, -1 where there are too few."""
+        size, parts = min(self.pool, len(bank)), list[Tensor]()
+        step = tile_rows(len(bank), x.device)
+        for start in range(0, len(x), step):
+            part = slice(start, start + step)
+            pool = closest(x[part], bank, size)
+            other = (self.labels[pool] != label[part, None]) & (self.labels[pool] >= 0)
+            chance = uniform(x, *pool.shape, generator=self.generator).masked_fill(~other, -1.0)
+            drawn = chance.topk(min(self.negatives, size), dim=1)
+            parts.append(pool.gather(1, drawn.indices).masked_fill(drawn.values < 0, -1))
+        return torch.cat(parts)
 
     def _friends(self, ids: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         """For every row a random other id of its label, and whether there is one."""

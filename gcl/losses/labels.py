@@ -5,9 +5,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from gcl.losses.base import Objective, Rows
+from gcl.losses.base import Objective, Rows, spell
 from gcl.losses.functional.numerics import lse, normalise
-from gcl.losses.functional.soft import label_contrast, soft_contrast
+from gcl.losses.functional.soft import label_contrast, lse_by_class, soft_contrast
 from gcl.losses.functional.streaming import by_rows
 from gcl.losses.slots.similarities import SimilarityLike, similarity_of
 from gcl.losses.slots.temperatures import TemperatureLike, positive_temperature, temperature_of
@@ -55,8 +55,6 @@ class SupCon(Objective):
 
     def describe(self) -> dict[str, str]:
         """The slots as they are filled."""
-        from gcl.losses.contrast import spell
-
         return {
             "similarity": spell(self.similarity),
             "positives": "other rows of the label",
@@ -185,7 +183,7 @@ class GML(Objective):
         ) -> Tensor:
             logits = (a @ c.T) * beta[:, None]
             kept = at[:, None] != torch.arange(c.shape[0], device=c.device)
-            scores, counts = _by_class(logits, kept, all_labels, bias.shape[0])
+            scores, counts = lse_by_class(logits, kept, all_labels, bias.shape[0])
             mine = label[:, None] == torch.arange(bias.shape[0], device=c.device)
             adjusted = (scores - counts.clamp_min(1).log() + bias).masked_fill(counts == 0, -torch.inf)
             top = torch.where(mine & (counts > 0), adjusted, 0.0).sum(1)
@@ -193,15 +191,3 @@ class GML(Objective):
 
         values = by_rows(block, (x, inverse, place, own), (x, place, prior), columns=len(z))
         return values, size[place] > 1
-
-
-def _by_class(logits: Tensor, kept: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
-    """Log-sum-exp of the kept logits of every class [R, C], 0 where there are none, and their numbers [R, C]."""
-    shown = logits.masked_fill(~kept, -torch.inf)
-    where = labels.expand(logits.shape[0], -1)
-    empty = logits.new_full((logits.shape[0], classes), torch.finfo(logits.dtype).min)
-    top = empty.scatter_reduce(1, where, shown.detach(), "amax")
-    hot = torch.nn.functional.one_hot(labels, classes).to(logits.dtype)
-    counts = kept.to(logits.dtype) @ hot
-    sums = torch.exp(shown - top.gather(1, where)) @ hot
-    return torch.where(counts > 0, sums.clamp_min(torch.finfo(sums.dtype).tiny).log() + top, 0.0), counts

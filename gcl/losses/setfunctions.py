@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gcl.losses.base import Objective, Rows
 from gcl.losses.functional.numerics import normalise
-from gcl.losses.functional.partition import log_partition
+from gcl.losses.functional.soft import lse_by_class
 from gcl.losses.functional.streaming import by_rows
 
 __all__ = ["SCoRe"]
@@ -74,18 +74,20 @@ class SCoRe(Objective):
         return self._logdet(x, place, len(size))[None], None
 
     def _facility(self, x: Tensor, place: Tensor, size: Tensor) -> Tensor:
-        total = (x * 0.0).sum()
-        for label in range(len(size)):
-            inside, outside = (place == label).nonzero()[:, 0], (place != label).nonzero()[:, 0]
-            if not len(outside):
-                continue
-            members, others = x.index_select(0, inside), x.index_select(0, outside)
-            if self.soft:
-                near = self.soft * log_partition(others / self.soft, members, keep="all")[0]
-            else:
-                near = by_rows(_largest, (others,), (members,), columns=len(inside))
-            total = total + near.sum() / size[label]
-        return total
+        """Every row's largest cosine in each set that it is not of, over the size of the set."""
+        soft = self.soft
+
+        def block(a: Tensor, label: Tensor, c: Tensor, labels: Tensor, weight: Tensor) -> Tensor:
+            s = a @ c.T
+            if not soft:
+                outside = torch.where(labels == label[:, None], 0.0, weight[labels])
+                return (s * largest_of_class(s, labels, len(weight)) * outside).sum(1)
+            every = torch.ones_like(s, dtype=torch.bool)
+            near, _ = lse_by_class(s / soft, every, labels, len(weight))
+            outside = torch.where(torch.arange(len(weight), device=s.device) == label[:, None], 0.0, weight)
+            return (soft * near * outside).sum(1)
+
+        return by_rows(block, (x, place), (x, place, 1 / size.to(x.dtype)), columns=len(x)).sum()
 
     def _cut(self, x: Tensor, place: Tensor, count: int) -> Tensor:
         """Sums of cosines between sets are inner products of sums of rows."""
@@ -106,5 +108,10 @@ class SCoRe(Objective):
         return 2 * torch.linalg.cholesky(gram).diagonal().log().sum()
 
 
-def _largest(a: Tensor, c: Tensor) -> Tensor:
-    return (a @ c.T).amax(1)
+@torch.no_grad()
+def largest_of_class(s: Tensor, labels: Tensor, classes: int) -> Tensor:
+    """1 at the largest entry of every class of a row, shared evenly by equal ones, 0 elsewhere, [R, n]."""
+    where = labels.expand(len(s), -1)
+    least = s.new_full((len(s), classes), -torch.inf)
+    equal = (s == least.scatter_reduce(1, where, s, "amax").gather(1, where)).to(s.dtype)
+    return equal / torch.zeros_like(least).index_add(1, labels, equal).gather(1, where)

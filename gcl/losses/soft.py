@@ -5,8 +5,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from gcl.losses.base import Objective, Rows
+from gcl.losses.base import Objective, Rows, spell
 from gcl.losses.functional.divergence import DIVERGENCES, Divergence, divergence_rows, mixed_divergence
+from gcl.losses.functional.given import given_rows
 from gcl.losses.functional.negatives import negative_partition
 from gcl.losses.functional.numerics import normalise, softplus
 from gcl.losses.functional.soft import soft_contrast
@@ -119,10 +120,10 @@ class ICon(Objective):
     r"""Information contrast: mean_i D(p(.|i) || q(.|i)) between a given and a learned neighbour distribution.
 
     q(j|i) = softmax_j(s(z1_i, z2_j) / τ): ``cosine``, Gaussian (``square_euclidean``, τ = 2σ²), Student-t (``student``,
-    τ = 1) or through clusters (``clusters``, τ = 1). p is given as ``targets=`` [B, M], rows of any positive scale
-    (labels, kNN, random walks, adjacency rows, a teacher's softmax) and carries no gradient; without it p is one-hot on
-    the partner and the loss is :class:`InfoNCE`. Debiasing mixes p (and, with ``mix_learned``, q) with the uniform:
-    (1 - α) p + α / M.
+    τ = 1) or through clusters (``clusters``, τ = 1). p is given as ``targets=`` [B, M], dense or sparse, rows of any
+    positive scale (edges of a graph, random walks, kNN, labels, a teacher's softmax, exp(-distance / κ)) and carries no
+    gradient; without it p is one-hot on the partner and the loss is :class:`InfoNCE`. Streamed; sparse targets are made
+    dense a tile at a time. Debiasing mixes p (and, with ``mix_learned``, q) with the uniform: (1 - α) p + α / M.
 
     p uniform over a label is :class:`SupCon` out; p a kernel, :class:`WSP`; p a teacher, distillation; Gaussian p and q
     are SNE, Student-t q t-SNE. Alshammari et al., I-Con (ICLR 2025), whose code calls the mean of both KL ``jsd``.
@@ -167,8 +168,6 @@ class ICon(Objective):
 
     def describe(self) -> dict[str, str]:
         """The slots as they are filled."""
-        from gcl.losses.contrast import spell
-
         return {
             "similarity": spell(self.similarity),
             "positives": "the given distribution",
@@ -182,17 +181,12 @@ class ICon(Objective):
         """Divergence of every row [B]; rows of ``targets`` without weight do not count."""
         left, right = self.similarity.left(z1), self.similarity.right(z2)
         rows, columns = len(z1), len(z2)
-        p = torch.eye(rows, columns, dtype=z1.dtype, device=z1.device) if targets is None else targets.detach()
-        if self.own:
-            p = p.clone()
-            p.fill_diagonal_(0.0)
-        total = p.sum(1)
+        given = given_rows(targets, (rows, columns), z1, self.own)
         key = torch.arange(columns, device=z1.device) if ids is None else ids
-        shares = p / torch.where(total > 0, total, 1.0)[:, None]
         distance = partial(mixed_divergence, kind=self.divergence, alpha=self.alpha, mix_learned=self.mix_learned)
         values = divergence_rows(
-            left, right, 1 / self.temperature(z1[:, 0]), shares, (key[:rows], key), distance,
+            left, right, 1 / self.temperature(z1[:, 0]), given, (key[:rows], key), distance,
             transform=None if self.similarity.linear else self.similarity.transform,
             own=self.own, hide_equal=ids is not None,
         )  # fmt: skip
-        return values, total > 0
+        return values, given.valid

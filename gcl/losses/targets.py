@@ -144,7 +144,7 @@ class SupReMix(Objective):
 
     def _negatives(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of anchor-inclusive mixtures and which of them exist, [N, s]."""
-        other = draw(t[:, None] != t, self.mixtures, self.generator)
+        other = draw_other(t, self.mixtures, self.generator)
         share = beta(x, *self.law, len(x), self.mixtures, generator=self.generator)
         partner = other.clamp_min(0)
         fixed = x.detach()
@@ -154,9 +154,7 @@ class SupReMix(Objective):
 
     def _positives(self, x: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of anchor-exclusive mixtures at the anchor's target and which of them exist, [N, s]."""
-        gap = t - t[:, None]
-        below = draw((gap < 0) & (gap >= -self.window), self.mixtures, self.generator)
-        above = draw((gap > 0) & (gap <= self.window), self.mixtures, self.generator)
+        below, above = draw_around(t, self.window, self.mixtures, self.generator)
         j, k = below.clamp_min(0), above.clamp_min(0)
         share = mixing_share(t[j], t[:, None], t[k]).clamp(0, 1)[..., None]
         fixed = x.detach()
@@ -169,10 +167,32 @@ def mixing_share(low: Tensor, at: Tensor, high: Tensor) -> Tensor:
     return torch.where(width != 0, (high - at) / torch.where(width != 0, width, 1.0), 0.0)
 
 
-def draw(allowed: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
-    """For every row ``count`` columns drawn evenly from the allowed ones of [N, M], -1 where there are none."""
-    number = allowed.sum(1, keepdim=True)
-    order = allowed.long().argsort(dim=1, descending=True, stable=True)
-    chance = uniform(torch.zeros((), device=allowed.device), len(allowed), count, generator=generator)
-    place = (chance * number).long().clamp_max((number - 1).clamp_min(0))
-    return order.gather(1, place).masked_fill(number == 0, -1)
+def draw_other(t: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
+    """For every row ``count`` rows of another target, drawn evenly, [N, count]; -1 where there are none."""
+    order = t.argsort(stable=True)
+    low, high = torch.searchsorted(t[order], t), torch.searchsorted(t[order], t, right=True)
+    place = between(torch.zeros_like(low), len(t) - (high - low), count, generator)
+    place = torch.where(place >= low[:, None], place + (high - low)[:, None], place)
+    return _rows(order, place)
+
+
+def draw_around(t: Tensor, width: float, count: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    """For every row ``count`` rows of smaller and ``count`` of larger target, within the width, as in draw_other."""
+    order = t.argsort(stable=True)
+    ranked = t[order]
+    low, high = torch.searchsorted(ranked, t), torch.searchsorted(ranked, t, right=True)
+    below = between(torch.searchsorted(ranked, t - width), low, count, generator)
+    above = between(high, torch.searchsorted(ranked, t + width, right=True), count, generator)
+    return _rows(order, below), _rows(order, above)
+
+
+def between(start: Tensor, stop: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
+    """Whole numbers drawn evenly from start_i .. stop_i - 1, [N, count]; -1 where there are none."""
+    size = (stop - start)[:, None]
+    chance = uniform(torch.zeros((), dtype=torch.float64, device=start.device), len(start), count, generator=generator)
+    place = start[:, None] + torch.minimum((chance * size).long(), (size - 1).clamp_min(0))
+    return place.masked_fill(size <= 0, -1)
+
+
+def _rows(order: Tensor, place: Tensor) -> Tensor:
+    return order[place.clamp_min(0)].masked_fill(place < 0, -1)

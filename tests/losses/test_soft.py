@@ -147,3 +147,23 @@ def test_errors():
     with pytest.raises(ValueError, match="df and gamma must be positive"):
         ICon(similarity={"name": "student", "df": 0})
     assert math.isclose(ICon()(torch.eye(2), torch.eye(2)).item(), math.log(1 + math.exp(-5)), rel_tol=1e-5)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_sparse_targets_are_dense_ones(views, own, streamed):
+    """Edges of a graph as supervision; row 3 has none, and an edge given twice counts twice."""
+    row = torch.tensor([0, 0, 1, 2, 2, 4, 5, 6, 7, 8, 8])
+    column = torch.tensor([1, 2, 1, 0, 0, 7, 8, 6, 2, 0, 3])
+    value = torch.linspace(0.5, 2, 11, dtype=torch.float64)
+    dense = torch.zeros(9, 9, dtype=torch.float64).index_put((row, column), value, accumulate=True)
+    coo = torch.sparse_coo_tensor(torch.stack([row, column]), value, (9, 9))
+    loss = ICon(0.3, own=own, alpha=0.2)
+    z1, z2 = (views[0], views[0]) if own else views[:2]
+    for given in (coo, coo.coalesce().to_sparse_csr()):
+        same(lambda a, b: loss(a, b, targets=given), lambda a, b: loss(a, b, targets=dense), z1, z2)  # noqa: B023
+    assert len(loss.rows(z1, z2, targets=coo)) == (6 if own else 8)
+
+
+def test_targets_of_another_shape(views):
+    with pytest.raises(ValueError, match=r"targets must be \[9, 9\], got \[9, 4\]"):
+        ICon()(views[0], views[1], targets=torch.ones(9, 4))

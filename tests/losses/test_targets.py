@@ -7,7 +7,7 @@ import torch
 
 from gcl.losses import ConR, GatedContrast, InfoNCE, InterCLR, SupCon, SupReMix
 from gcl.losses.functional import partition as module
-from gcl.losses.targets import draw, mixing_share
+from gcl.losses.targets import draw_around, draw_other, mixing_share
 from tests.losses.reference import cosines, log_sum, mean, same
 from tests.losses.test_energies import units
 
@@ -66,8 +66,7 @@ def test_conr_is_sup_con_where_all_that_is_far_is_negative(views):
 
 def test_mixed_targets_are_the_anchors():
     generator = torch.Generator().manual_seed(0)
-    gap = TARGETS - TARGETS[:, None]
-    j, k = draw(gap < 0, 50, generator), draw(gap > 0, 50, generator)
+    j, k = draw_around(TARGETS, float("inf"), 50, generator)
     held = (j >= 0) & (k >= 0)
     share = mixing_share(TARGETS[j], TARGETS[:, None], TARGETS[k])
     mixed = share * TARGETS[j] + (1 - share) * TARGETS[k]
@@ -76,10 +75,26 @@ def test_mixed_targets_are_the_anchors():
     assert bool((j[0] == -1).all()), "the least target has none below it"
 
 
-def test_draw_is_even_over_the_allowed():
-    allowed = torch.tensor([[False, True, True, False, True]])
-    counts = torch.bincount(draw(allowed, 3000, torch.Generator().manual_seed(0))[0], minlength=5)
-    assert counts[0] == counts[3] == 0 and counts[[1, 2, 4]].min() > 900
+@pytest.mark.parametrize("width", [0.5, 1.0, float("inf")])
+def test_draws_are_even_over_the_allowed(width):
+    t = torch.tensor([1.0, 3.0, 2.0, 1.0, 2.0, 4.0], dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    below, above = draw_around(t, width, 3000, generator)
+    other = draw_other(t, 3000, generator)
+    for i in range(6):
+        allowed = {
+            "other": [j for j in range(6) if t[j] != t[i]],
+            "below": [j for j in range(6) if 0 < t[i] - t[j] <= width],
+            "above": [j for j in range(6) if 0 < t[j] - t[i] <= width],
+        }
+        for name, drawn in {"other": other[i], "below": below[i], "above": above[i]}.items():
+            if not allowed[name]:
+                assert bool((drawn == -1).all())
+                continue
+            counts = torch.bincount(drawn, minlength=6)
+            assert counts.sum() == counts[allowed[name]].sum()
+            assert counts[allowed[name]].min() > 0.85 * 3000 / len(allowed[name])
+    assert bool((draw_other(torch.ones(3), 4, generator) == -1).all())
 
 
 def naive_sup_remix(z, tau, magnify):

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from gcl.losses.functional.given import Given
 from gcl.losses.functional.streaming import by_rows
 
 Divergence = Literal["kl", "reverse", "jeffreys", "js", "cross_entropy"]
@@ -39,7 +40,7 @@ def divergence_rows(
     left: Tensor,
     right: Tensor,
     inverse: Tensor,
-    p: Tensor,
+    given: Given,
     keys: tuple[Tensor, Tensor],
     distance: Callable[[Tensor, Tensor, Tensor], Tensor],
     *,
@@ -48,24 +49,25 @@ def divergence_rows(
     hide_equal: bool,
     stream: bool | None = None,
 ) -> Tensor:
-    """``distance(logits, p, hidden)`` of every row [B], tile by tile.
+    """``distance(logits, p, hidden)`` of every row [B], p its given distribution, tile by tile.
 
     Columns that are hidden (the row itself with ``own``; with ``hide_equal`` columns of the row's id without weight)
     are in neither distribution.
     """
     places = torch.arange(left.shape[0], device=left.device)
 
-    def block(x: Tensor, beta: Tensor, given: Tensor, i: Tensor, place: Tensor, y: Tensor, j: Tensor) -> Tensor:
+    def block(x: Tensor, beta: Tensor, i: Tensor, place: Tensor, y: Tensor, j: Tensor) -> Tensor:
         inner = x @ y.T
         logits = (inner if transform is None else transform(inner)) * beta[:, None]
+        p = given.rows(place)
         hidden = torch.zeros_like(logits, dtype=torch.bool)
         if own:
             hidden = place[:, None] == torch.arange(y.shape[0], device=y.device)
         if hide_equal:
-            hidden = hidden | ((i[:, None] == j) & (given <= 0))
-        return distance(logits, given, hidden)
+            hidden = hidden | ((i[:, None] == j) & (p <= 0))
+        return distance(logits, p, hidden)
 
-    rows = (left, inverse.expand(left.shape[0]), p, keys[0], places)
+    rows = (left, inverse.expand(left.shape[0]), keys[0], places)
     return by_rows(block, rows, (right, keys[1]), columns=right.shape[0], stream=stream)
 
 

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from gcl.losses.functional.memory import closest
 from gcl.losses.functional.numerics import normalise
+from gcl.losses.functional.partition import log_partition
 
 
 def uniform(like: Tensor, *shape: int, generator: torch.Generator | None = None) -> Tensor:
@@ -56,7 +57,7 @@ def ascend(x: Tensor, negatives: Tensor, positive: Tensor, noise: Tensor, steps:
     with torch.enable_grad():
         for _ in range(steps):
             leaf = noise.detach().requires_grad_()
-            more = torch.logsumexp(x @ normalise(leaf).T, 1)
+            more, _ = log_partition(x, normalise(leaf), keep="all")
             loss = torch.nn.functional.softplus(torch.logaddexp(negatives, more) - positive).mean()
             (slope,) = torch.autograd.grad(loss, leaf)
             noise = leaf + rate * slope / torch.linalg.vector_norm(slope).clamp_min(torch.finfo(x.dtype).tiny)

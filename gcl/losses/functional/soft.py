@@ -93,3 +93,15 @@ def label_contrast(
             mine = log_partition(scaled, right, row_ids=labels, column_ids=labels, keep="equal", stream=stream)[0]
         mean = mine.masked_fill(~valid, 0.0) - count.clamp_min(1).log()
     return everything.masked_fill(~valid, 0.0) - mean, valid
+
+
+def lse_by_class(logits: Tensor, kept: Tensor, labels: Tensor, classes: int) -> tuple[Tensor, Tensor]:
+    """Log-sum-exp of the kept logits of every class [R, C], 0 where there are none, and their numbers [R, C]."""
+    shown = logits.masked_fill(~kept, -torch.inf)
+    where = labels.expand(logits.shape[0], -1)
+    empty = logits.new_full((logits.shape[0], classes), torch.finfo(logits.dtype).min)
+    top = empty.scatter_reduce(1, where, shown.detach(), "amax")
+    none = torch.zeros_like(empty)
+    counts = none.index_add(1, labels, kept.to(logits.dtype))
+    sums = none.index_add(1, labels, torch.exp(shown - top.gather(1, where)))
+    return torch.where(counts > 0, sums.clamp_min(torch.finfo(sums.dtype).tiny).log() + top, 0.0), counts
