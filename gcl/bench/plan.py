@@ -10,8 +10,11 @@ from typing import Any, Literal
 from gcl.bench.spec import Bench, Entry, Settings, Source
 from gcl.config import SECTIONS, Resolved, resolve
 from gcl.errors import InputError
+from gcl.training.select import chosen_metric
 
 Stage = Literal["trial", "final"]
+NO_END = 1 << 62
+"""A catalogue of which nothing is known yet."""
 
 
 @dataclass(frozen=True)
@@ -153,6 +156,7 @@ def _resolved(bench: Bench, row: Row, settings: Settings, where: str) -> Resolve
             found = resolved(row.model, row.source.name, words, plain=not bench.tuned)
         else:
             found = resolve(row.model, row.source.name, words, plain=not bench.tuned)
+        chosen_metric(found.train["metric"], found.evaluate, NO_END)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
     origins = {path: "bench" if origin == "command line" else origin for path, origin in found.origins.items()}

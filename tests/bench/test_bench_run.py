@@ -192,10 +192,16 @@ def test_a_limit_of_seconds_cuts_and_stays(table, tmp_path):
     assert more.tables[0].lines[0].records[0]["epochs"] > epochs
 
 
-def test_a_metric_that_no_table_has(table, tmp_path):
-    tree = comparison(table, models={"Popularity": None}, seeds=[0], reference=None, metric="ndcg@3")
-    (reason,) = bench(write(tmp_path, tree), tmp_path / "out").failed.values()
-    assert "ndcg@3" in reason
+def test_a_metric_that_an_adopted_run_lacks(compared, table, tmp_path):
+    _, out, _ = compared
+    tree = comparison(
+        table, models={"A": {"run": str(out / "ratings/LightGCN-seed0")}}, reference=None, metric="ndcg@3"
+    )
+    text = (
+        r"metric 'ndcg@3' is not among those of .*ratings.csv \(test: full ranking.*\); give evaluate.k in settings, or"
+    )
+    with pytest.raises(InputError, match=text):
+        bench(write(tmp_path, tree), tmp_path / "out")
 
 
 def test_one_process_at_a_time(compared, tmp_path):

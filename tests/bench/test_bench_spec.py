@@ -142,6 +142,10 @@ def test_layers(tmp_path):
             "b.yaml: models.SimGCL: SimGCL: objective: Unknown objective 'DCLL'. Did you mean",
         ),
         (
+            {"EASE": {"settings": {"train.metric": "ndcg@7"}}},
+            "b.yaml: models.EASE: train.metric must be a metric that is evaluated, got 'ndcg@7'; change it or evaluate.k",
+        ),
+        (
             {"A/B": {"model": "EASE"}, "A-B": {"model": "EASE"}},
             "b.yaml: rows 'A/B' and 'A-B' would share a folder; rename one.",
         ),
