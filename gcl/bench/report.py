@@ -66,7 +66,7 @@ def _preface(plan: Plan) -> list[Block]:
 
 def _table(table: Table) -> list[Block]:
     parity = f" [{PARITY}]" if table.parity else ""
-    made: list[Block] = [Heading(2, f"{table.dataset}{parity}"), Paragraph(table.protocol.describe() + ".")]
+    made: list[Block] = [Heading(2, f"{table.name}{parity}"), Paragraph(table.protocol.describe() + ".")]
     made.append(_main(table))
     made.append(Paragraph(LEGEND, small=True))
     made += _significance(table)
@@ -75,7 +75,7 @@ def _table(table: Table) -> list[Block]:
     made += _plots(table)
     made += [Heading(3, "Cost"), _cost(table), Paragraph(COST, small=True)]
     if table.trials:
-        made.append(Fold(f"All trials of {table.dataset}", (_trials(table),)))
+        made.append(Fold(f"All trials of {table.name}", (_trials(table),)))
     return made
 
 

@@ -83,10 +83,15 @@ class Table:
     remark: str = field(default="", compare=False)
 
     @property
+    def name(self) -> str:
+        """The data set, without the folders of a path."""
+        return Path(self.dataset).stem if "/" in self.dataset else self.dataset
+
+    @property
     def title(self) -> str:
         """Data set, protocol, and whether it is a parity table."""
         parity = f" [{PARITY}]" if self.parity else ""
-        return f"{self.dataset}{parity}, {self.protocol.describe()}"
+        return f"{self.name}{parity}, {self.protocol.describe()}"
 
     def to_dict(self) -> dict[str, Any]:
         """What ``gcl bench --json`` prints of a table."""

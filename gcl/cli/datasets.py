@@ -76,21 +76,53 @@ def get(name: Name, json: Json = False) -> None:
 
 
 @app.command()
-def check(name: Name, json: Json = False) -> None:
-    """Compare the files and counts of a data set with its card; exits with 1 where they differ."""
+def check(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A card's name, or a path to a file or folder.")],
+    settings: Annotated[list[str] | None, typer.Argument(metavar="[data.key=value ...]")] = None,
+    json: Json = False,
+) -> None:
+    """Look for leaks in a split: a pair in two parts, test before train under a split by time.
+
+    Of a card as it stands also compares its files and counts with the card. Exits with 1 where something is wrong.
+    """
     from gcl import data
+    from gcl.data import cards
 
     output = Output(json)
+    values = _loading(settings or [])
+    if dataset in cards.names() and not values:
+        found, ok = _card_check(output, dataset)
+        graph = cards.find(dataset).kind == "graph"
+    else:
+        found, ok, graph = {"name": dataset}, True, False
+    if not graph:
+        loaded = data.load(dataset, **values)
+        findings = data.leaks(loaded)
+        sizes = ", ".join(f"{part} {len(getattr(loaded, part)):,}" for part in ("train", "valid", "test"))
+        output.line(f"{loaded.name}: split {loaded.split.made.get('kind')}, hash {loaded.split.hash}: {sizes}")
+        for finding in findings:
+            output.line(f"{'leak' if finding.leak else 'note':10} {finding.text}")
+        if not any(finding.leak for finding in findings):
+            output.line("no leak found")
+        found["leaks"] = [finding.text for finding in findings if finding.leak]
+        found["notes"] = [finding.text for finding in findings if not finding.leak]
+        ok = ok and not found["leaks"]
+    output.emit({**found, "ok": ok})
+    if not ok:
+        raise typer.Exit(1)
+
+
+def _card_check(output: Output, name: str) -> tuple[dict[str, Any], bool]:
+    """Files and counts of a card."""
+    from gcl import data
+
     report = data.check(name)
     output.line(f"{name} in {report.folder}")
     for line in report.lines():
         output.line(line)
     counts = {what: {"card": told, "found": seen} for what, (told, seen) in report.counts.items()}
-    output.emit(
-        {"name": name, "folder": str(report.folder), "ok": report.ok, "files": dict(report.files), "counts": counts}
-    )
-    if not report.ok:
-        raise typer.Exit(1)
+    found = {"name": name, "folder": str(report.folder), "files": dict(report.files), "counts": counts}
+    return found, report.ok
 
 
 @app.command()

@@ -8,6 +8,7 @@ from gcl.data.dataset import Dataset
 from gcl.data.delimited import from_csv
 from gcl.data.fetch import fetch
 from gcl.data.interactions import CSR, Interactions, TrainInteractions
+from gcl.data.leaks import Finding, leaks
 from gcl.data.lists import from_lists
 from gcl.data.load import load
 from gcl.data.loader import Loader, loader
@@ -26,6 +27,7 @@ __all__ = [
     "CSR",
     "Batch",
     "Dataset",
+    "Finding",
     "Interactions",
     "Loader",
     "Modalities",
@@ -52,6 +54,7 @@ __all__ = [
     "from_mmrec",
     "from_scipy",
     "given",
+    "leaks",
     "leave_one_out",
     "load",
     "loader",

@@ -143,7 +143,7 @@ def test_layers(tmp_path):
         ),
         (
             {"EASE": {"settings": {"train.metric": "ndcg@7"}}},
-            "b.yaml: models.EASE: train.metric must be a metric that is evaluated, got 'ndcg@7'; change it or evaluate.k",
+            "b.yaml: models.EASE: train.metric must be a metric that is evaluated, got 'ndcg@7'",
         ),
         (
             {"A/B": {"model": "EASE"}, "A-B": {"model": "EASE"}},

@@ -90,3 +90,41 @@ def test_a_folder_that_cannot_be_written_to(table):
     called = gcl("datasets", "convert", table, table / "out")
     assert called.code == 2
     assert f"OUT: cannot write to {table / 'out'}: Not a directory." in called.err
+
+
+def parts(folder, leak=False):
+    """Files of a given split, by part."""
+    pairs = rows()
+    chosen = {"train": pairs[: len(pairs) // 2], "test": pairs[len(pairs) // 2 :]}
+    if leak:
+        chosen["test"] = [*chosen["test"], *chosen["train"][:3]]
+    for name, found in chosen.items():
+        (folder / f"{name}.csv").write_text("user,item\n" + "".join(f"{u},{i}\n" for u, i in found), encoding="utf-8")
+    return [f"data.{name}={folder / name}.csv" for name in chosen]
+
+
+def test_check_of_ones_own_split(tmp_path):
+    called = good("datasets", "check", "mine", *parts(tmp_path))
+    assert "mine: split given, hash " in called.out
+    assert "no leak found" in called.out
+    assert "note" in called.out, "halves by user: the users of test have no train row"
+    called = gcl("datasets", "check", "mine", *parts(tmp_path, leak=True))
+    assert called.code == 2
+    assert "The given split cannot be used: train and test must be disjoint, but " in called.err
+
+
+def test_check_tells_a_leak_in_time(tmp_path, monkeypatch):
+    from gcl.data import Finding
+
+    table = tmp_path / "times.csv"
+    table.write_text(
+        "user,item,time\n" + "".join(f"{u},{i},{n}\n" for n, (u, i) in enumerate(rows())), encoding="utf-8"
+    )
+    found = good("datasets", "check", table, "data.split=leave_one_out", "--json").json
+    assert found["ok"]
+    assert found["leaks"] == []
+    assert "time is kept a user, not over all" in found["notes"][0]
+    monkeypatch.setattr("gcl.data.leaks", lambda data: [Finding(True, "5 rows of train are not earlier than test.")])
+    called = gcl("datasets", "check", table)
+    assert called.code == 1
+    assert "leak       5 rows of train are not earlier than test." in called.out
