@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from gcl.cli.console import Json, Output
+from gcl.errors import InputError
 
 PACKAGES = (
     "gcl-rec", "torch", "torch_geometric", "numpy", "scipy", "scikit-learn", "tensorboard", "recbole",
@@ -69,7 +70,7 @@ def _torch() -> dict[str, Any]:
 
 
 def _recbole() -> dict[str, Any]:
-    """Installed or not, and which of the packages beside it are newer than it was published for."""
+    """Installed or not, which of the packages beside it are newer than it was published for, and gcl's repairs."""
     limits = {"numpy": (2, 0), "setuptools": (81, 0), "torch": (2, 6)}
     newer = []
     for name, limit in limits.items():
@@ -80,7 +81,17 @@ def _recbole() -> dict[str, Any]:
         "installed": _version("recbole"),
         "importable as published": find_spec("recbole") is not None and not newer,
         "newer than it was published for": newer,
+        **_repairs(),
     }
+
+
+def _repairs() -> dict[str, str]:
+    """Whether ``gcl.recbole`` runs here, and why each repair was made or not."""
+    try:
+        from gcl.recbole import compat
+    except InputError as error:
+        return {"with gcl.recbole": str(error)}
+    return {"with gcl.recbole": "runs"} | {f"repair of {name}": told for name, told in compat.report().items()}
 
 
 def _data() -> dict[str, Any]:

@@ -16,8 +16,9 @@ from gcl.recbole.baseline import Baseline, baseline  # noqa: E402
 from gcl.recbole.bridge import as_recbole  # noqa: E402
 from gcl.recbole.fitting import fit, fit_resolved, resolved  # noqa: E402
 from gcl.recbole.names import supported  # noqa: E402
+from gcl.recbole.source import load  # noqa: E402
 
-__all__ = ["Baseline", "as_recbole", "baseline", "compat", "fit", "fit_resolved", "resolved", "supported"]
+__all__ = ["Baseline", "as_recbole", "baseline", "compat", "fit", "fit_resolved", "load", "resolved", "supported"]
 
 
 def __getattr__(name: str) -> Any:

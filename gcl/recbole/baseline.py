@@ -103,7 +103,9 @@ class Baseline(Recommender):
         return kind == "TRADITIONAL" or type(self).__name__ in CLOSED
 
     def _config(self, settings: Mapping[str, Any], seed: int, device: torch.device) -> Any:
-        return given.configure(type(self).__name__, self.arguments, settings, seed, device)
+        keys = names.keys(type(self).__name__)
+        own = {keys.get(argument, argument): value for argument, value in self.arguments.items()}
+        return given.configure(type(self).__name__, own, settings, seed, device)
 
     def _interaction(self, query: Query) -> Any:
         """The query in RecBole's terms."""
@@ -224,7 +226,7 @@ def translated(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any
         elif key == "valid_metric":
             section["metric"] = _metric(value)
         else:
-            own[key] = value
+            own[names.argument(key)] = value
     return section, own
 
 

@@ -6,8 +6,9 @@ import random
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
+from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -35,8 +36,8 @@ def enclosed(seed: int) -> Iterator[None]:
 
     It sees no command line. Put back after: the generators of random, numpy and torch, cuDNN's and torch's settings of
     determinism, the number of threads, ``CUDA_VISIBLE_DEVICES``, PyYAML's full loader, the root logger's handlers and
-    level, and RecBole's own ``get_tensorboard``, which inside makes a :class:`Curve`. Warnings of deprecation are
-    silent inside.
+    level, and RecBole's own ``get_tensorboard``, which inside makes a :class:`Curve`. What it
+    prints, and warnings, are dropped.
     """
     before = _state()
     try:
@@ -45,9 +46,8 @@ def enclosed(seed: int) -> Iterator[None]:
         torch.use_deterministic_algorithms(False)
         _trainer().get_tensorboard = lambda logger: Curve()
         import_module("recbole.utils").init_seed(seed, True)
-        with warnings.catch_warnings():
-            for kind in (FutureWarning, DeprecationWarning, UserWarning):
-                warnings.simplefilter("ignore", kind)
+        with warnings.catch_warnings(), redirect_stdout(StringIO()):
+            warnings.simplefilter("ignore")
             yield
     finally:
         _restore(before)

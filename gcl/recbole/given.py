@@ -145,13 +145,17 @@ def _given(base: Any, sequential: bool) -> Any:
 
 
 def _pairs(data: Dataset) -> tuple[dict[str, Tensor], list[int]]:
-    """Rows of train, then of valid; how many of each, and none of test."""
-    parts: list[Interactions] = [data.train, data.valid]
+    """Rows of train, then of valid, from the earliest where times are known; how many of each, and none of test."""
+    parts = [_ordered(part) for part in (data.train, data.valid)]
     rows = {"user": torch.cat([p.user for p in parts]) + 1, "item": torch.cat([p.item for p in parts]) + 1}
     values = [p.value for p in parts if p.value is not None]
     if len(values) == len(parts):
         rows["value"] = torch.cat(values)
     return rows, [*map(len, parts), 0]
+
+
+def _ordered(rows: Interactions) -> Interactions:
+    return rows if rows.time is None else rows.select(torch.argsort(rows.time, stable=True))
 
 
 def _sequences(data: Dataset, width: int) -> tuple[dict[str, Tensor], list[int]]:

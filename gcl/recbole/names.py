@@ -18,6 +18,8 @@ BEYOND: dict[str, str] = {
     "RaCT": "it is trained in three runs, each from the file of the one before",
 }
 """General and sequential models that need more than interactions and one run."""
+MODULES = {"NCL": "faiss"}
+"""Models that need a package which recbole does not bring."""
 COMMON: dict[str, Any] = {
     "learner": "adam",
     "clip_grad_norm": None,
@@ -63,6 +65,8 @@ def check(name: str) -> str:
             f"RecBole's {name} cannot be trained on interactions alone in one run: {BEYOND[name]}. "
             f"{nearest(name, supported())}"
         )
+    if name in MODULES and find_spec(MODULES[name]) is None:
+        raise InputError(f"RecBole's {name} needs {MODULES[name]}, which is not installed: pip install faiss-cpu.")
     return family
 
 
@@ -85,11 +89,25 @@ def resolve(name: str) -> str:
 
 
 def defaults(name: str) -> dict[str, Any]:
-    """Setting -> RecBole's default, of a model: its own, then :data:`COMMON`."""
-    file = _home() / "properties" / "model" / f"{name}.yaml"
-    own = grammar.read(file.read_text(encoding="utf-8"), file.name) if file.is_file() else None
+    """Argument -> RecBole's default, of a model: its own, then :data:`COMMON`."""
+    own = _properties(name)
     sequence = {"MAX_ITEM_LIST_LENGTH": 50} if catalogue()[name] == "sequential" else {}
-    return {**(own or {}), **sequence, **COMMON}
+    return {argument(key): value for key, value in {**own, **sequence, **COMMON}.items()}
+
+
+def argument(key: str) -> str:
+    """The name of a setting of RecBole as an argument: ``time-aware`` is no name in Python, ``time_aware`` is."""
+    return key.replace("-", "_")
+
+
+def keys(name: str) -> dict[str, str]:
+    """Argument -> RecBole's own key, where they differ."""
+    return {argument(key): key for key in _properties(name) if argument(key) != key}
+
+
+def _properties(name: str) -> dict[str, Any]:
+    file = _home() / "properties" / "model" / f"{name}.yaml"
+    return (grammar.read(file.read_text(encoding="utf-8"), file.name) if file.is_file() else None) or {}
 
 
 def needs_users(name: str) -> bool:

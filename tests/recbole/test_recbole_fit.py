@@ -130,6 +130,22 @@ def test_baseline_is_a_scorer():
         gcl.evaluate(recbole.BPR(data), data, k=5)
 
 
+def test_doctor_reports_the_repairs(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["gcl", "doctor", "--json"])
+    with pytest.raises(SystemExit):
+        main()
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])["recbole"]
+    assert told["with gcl.recbole"] == "runs"
+    assert told["repair of scipy.sparse.dok_matrix._update"].startswith(("repaired: scipy 1.13", "not needed"))
+    monkeypatch.delitem(sys.modules, "gcl.recbole")
+    monkeypatch.delattr(gcl, "recbole")
+    monkeypatch.setattr(sys, "version_info", (3, 13, 0, "final", 0))
+    with pytest.raises(SystemExit):
+        main()
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])["recbole"]
+    assert told["with gcl.recbole"].startswith("RecBole needs Python 3.11 or older, and this is 3.13")
+
+
 def test_command_line(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     rows = "".join(f"{u},{(u * 7 + i * 3) % 20},{i}\n" for u in range(30) for i in range(10))
