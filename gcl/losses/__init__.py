@@ -8,9 +8,9 @@ Log-ratio objectives of pairs are choices of slots (:mod:`gcl.losses.slots`) on 
 
 The mathematics is in :mod:`gcl.losses.functional`: pure functions whose matrices are made tile by tile. Families, a
 module each: softmax, soft, sampled, labels, multiview, groups (many positives), adaptive and heads (temperatures),
-similarity and tuples (geometry), negatives, mixing, memory and instances (candidates), energies and sets, ranking,
-pointwise, metric and sorting (order), regression, moments, clusters and setfunctions (no negatives), targets and gated,
-combine. :func:`catalogue` lists them all.
+similarity and tuples (geometry), negatives, mixing, memory and instances (candidates), energies, kernels and sets,
+ranking, pointwise, metric and sorting (order), regression, moments, clusters and setfunctions (no negatives), targets
+and gated, combine. :func:`catalogue` lists them all.
 """
 
 from typing import Any
@@ -30,6 +30,7 @@ from gcl.losses.gradcache import cached_backward as cached_backward
 from gcl.losses.groups import *  # noqa: F403
 from gcl.losses.heads import *  # noqa: F403
 from gcl.losses.instances import *  # noqa: F403
+from gcl.losses.kernels import *  # noqa: F403
 from gcl.losses.labels import *  # noqa: F403
 from gcl.losses.memory import *  # noqa: F403
 from gcl.losses.metric import *  # noqa: F403

@@ -167,6 +167,7 @@ class TempNet(Stateful, Objective):
     x' = sigmoid(W x), p = x' R^T over M₀ unit prototypes, w = softmax(p / κ) - 1 / M₀, τ(x) = low + (high - low)
     sigmoid(<a, w sigmoid(p)> + b). The encoder gets the gradient of :class:`SogCLR` with τ fixed; the network that of
     mean_i sg(log u_i + ρ - mean_j w_ij h_ij / τ_i) τ(x_i), its features detached. Both are in one sum whose value is F.
+    Defaults are for one modality; the authors' two-modality runs take low 0.01, high 0.05 and ρ from 6 to 8.
     Qiu et al., To Cool or not to Cool? (ICML 2024).
 
     Args:

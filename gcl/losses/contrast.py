@@ -65,6 +65,7 @@ class PairPipeline(Objective):
         there, back = self.forward_weight, 1 - self.forward_weight
         count = z1.shape[0]
         score = self.similarity.pair(z1, z2[:count])
+        self.weighting.observe(score)
         tau = self.temperature(score)
         logit = self.margin(score, torch.linalg.vector_norm(z1, dim=1)) / tau
         first, second = self._negatives(z1, z2, ids, score, logit, 1 / tau)
@@ -129,7 +130,7 @@ class PairPipeline(Objective):
 
         entries = Entries(
             None if s.linear else s.transform,
-            self.weighting.negatives if self.weighting.entrywise else None,
+            self.weighting.fixed() if self.weighting.entrywise else None,
             reduce, score, logit,
         )  # fmt: skip
 

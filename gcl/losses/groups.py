@@ -19,13 +19,14 @@ class GroupContrast(Objective):
 
     ``sum``: -log [ Σ_p exp(s_ip / τ) / (Σ_p exp(s_ip / τ) + Σ_n exp(s_in / τ)) ] (MIL-NCE: one good positive is
     enough); ``mean``: the mean over p of -log of each share, the denominator shared (every positive counts);
-    ``pooled``: :class:`InfoNCE` of the anchor and the unit mean of its group (composition, session halves, bags).
+    ``pooled``: :class:`InfoNCE` of the anchor and the unit mean of its group (composition, session halves, bags);
+    ``max``: the same with the coordinate-wise maximum of the group (set pooling).
     One positive: all are :class:`InfoNCE`. sum <= mean - log G, equal where all positives of a row score the same.
     Miech et al., MIL-NCE (CVPR 2020).
 
     Args:
         temperature: τ > 0.
-        positives: ``sum``, ``mean`` or ``pooled``.
+        positives: ``sum``, ``mean``, ``pooled`` or ``max``.
     """
 
     kind = "multiview"
@@ -40,18 +41,19 @@ class GroupContrast(Objective):
         "views": "star around view 0",
     }
 
-    def __init__(self, temperature: float = 0.2, positives: Literal["sum", "mean", "pooled"] = "sum") -> None:
+    def __init__(self, temperature: float = 0.2, positives: Literal["sum", "mean", "pooled", "max"] = "sum") -> None:
         super().__init__()
-        if positives not in ("sum", "mean", "pooled"):
-            raise ValueError(f"positives must be sum, mean or pooled, got {positives!r}.")
+        if positives not in ("sum", "mean", "pooled", "max"):
+            raise ValueError(f"positives must be sum, mean, pooled or max, got {positives!r}.")
         self.temperature, self.positives = positive_temperature(temperature), positives
 
     def compute(self, views: Tensor, ids: Tensor | None = None) -> Rows:
         """Loss of every thing [B]."""
         z = normalise(views)
         anchor, group = z[0] / self.temperature, z[1:]
-        if self.positives == "pooled":
-            group = normalise(group.mean(0, keepdim=True))
+        if self.positives in ("pooled", "max"):
+            pooled = group.mean(0, keepdim=True) if self.positives == "pooled" else group.amax(0, keepdim=True)
+            group = normalise(pooled)
         apart = lse_of(*(log_partition(anchor, v, row_ids=ids, column_ids=ids)[0] for v in group))
         scores = (anchor * group).sum(-1)
         joint = lse(scores, 0)

@@ -182,8 +182,13 @@ class CrossBatchMemory(Objective):
 
     def compute(self, z: Tensor, labels: Tensor) -> Rows:
         """Loss of the batch's rows [N]."""
+        if labels.is_floating_point():
+            raise ValueError(f"CrossBatchMemory keeps labels as whole numbers, got {labels.dtype}.")
         held, past = self.queue.stored()
         values, valid = self.objective.compute(torch.cat([z, held.to(z.dtype)]), torch.cat([labels, past]))
+        if len(values) != len(z) + len(held):
+            name = type(self.objective).__name__
+            raise ValueError(f"CrossBatchMemory needs an objective with one value a row, {name} gives {len(values)}.")
         if self.training:
             self.queue.push(z, labels)
         return values[: len(z)], None if valid is None else valid[: len(z)]

@@ -5,8 +5,9 @@ from torch import Tensor, nn
 
 from gcl.losses.base import Objective, Rows, Stateful
 from gcl.losses.functional.numerics import normalise
+from gcl.losses.functional.streaming import by_rows
 
-__all__ = ["BYOL", "DirectPred", "SimSiam"]
+__all__ = ["BYOL", "DirectPred", "PixPro", "SimSiam"]
 
 
 def cosine_gap(p: Tensor, t: Tensor) -> Tensor:
@@ -80,6 +81,62 @@ class SimSiam(Stateful, Objective):
         if self.predictor is None:
             raise RuntimeError("SimSiam has no predictor yet: call objective.build(num_ids, dim) first.")
         return (cosine_gap(self.predictor(z1), z2) + cosine_gap(self.predictor(z2), z1)) / 4 - 1, None
+
+
+class PixPro(Stateful, Objective):
+    r"""Propagated regression: a row, smoothed by the rows that resemble it, predicts the other view's.
+
+    y_i = Σ_j max(0, cos(z1_i, z1_j))^γ g(z1_j), g linear, allocated by ``build``, the identity at first; L = ½ mean
+    -cos(y_i, sg z2_i) + ½ the same of z2 against sg z1, i itself included. With γ -> ∞ and g = I a row is smoothed by
+    equal rows alone and it is :class:`BYOL` both ways / 4 - 1. Cost O(B² d), streamed. Xie et al., PixPro (CVPR 2021),
+    who smooth pixels of one image and take the other side from a momentum encoder: hand that in as z2 and take
+    ``both=False``.
+
+    Args:
+        sharpness: γ >= 1.
+        both: both directions.
+    """
+
+    kind = "pair"
+    detached = True
+    reference = "Xie et al., CVPR 2021"
+    reduces = ("BYOL both ways / 4 - 1 as sharpness -> ∞, with the identity as g",)
+    slots = {
+        "similarity": "Cosine()",
+        "positives": "aligned rows, target fixed",
+        "negatives": "none",
+        "weighting": "rows smoothed by their neighbours",
+        "kernel": "Regression: -cos of predictions",
+        "views": "both directions",
+    }
+
+    def __init__(self, sharpness: float = 2.0, both: bool = True) -> None:
+        super().__init__()
+        if sharpness < 1:
+            raise ValueError(f"sharpness must be at least 1, got {sharpness}.")
+        self.sharpness, self.both = sharpness, both
+        self.register_parameter("weight", None)
+
+    def allocate(self, num_ids: int, dim: int) -> None:
+        """g = I."""
+        self.weight = nn.Parameter(torch.eye(dim))
+
+    def compute(self, z1: Tensor, z2: Tensor, ids: Tensor | None = None) -> Rows:
+        """Loss of every row [B]."""
+        values = cosine_gap(self.smoothed(z1), z2) / 2 - 1
+        return ((values + cosine_gap(self.smoothed(z2), z1) / 2 - 1) / 2 if self.both else values), None
+
+    def smoothed(self, z: Tensor) -> Tensor:
+        """y [B, d]."""
+        if self.weight is None:
+            raise RuntimeError("PixPro has no transform yet: call objective.build(num_ids, dim) first.")
+        x, power = normalise(z), self.sharpness
+
+        def block(a: Tensor, c: Tensor, g: Tensor) -> Tensor:
+            near = (a @ c.T).clamp_min(0.0)
+            return (near if power == 1 else near**power) @ g
+
+        return by_rows(block, (x,), (x, z @ self.weight), columns=len(x))
 
 
 class DirectPred(Stateful, Objective):

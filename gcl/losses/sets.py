@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from gcl.losses.base import Objective, Rows
-from gcl.losses.functional.discrepancy import mmd
+from gcl.losses.functional.discrepancy import fourier_mmd, mmd
 from gcl.losses.functional.energies import alignment, gaussian_lse, log_mean_potential
-from gcl.losses.functional.numerics import normalise
+from gcl.losses.functional.numerics import normalise, square_distances
+from gcl.losses.functional.streaming import by_rows
 from gcl.losses.slots.temperatures import positive_temperature
 
 __all__ = ["MMD", "Farcon", "SepCLR"]
@@ -27,6 +28,8 @@ class MMD(Objective):
         sigma: σ; None: from the data.
         unbiased: leave out the diagonals.
         unit: bring rows to the sphere first.
+        fourier: number of random Fourier features that stand for a kernel, drawn anew at every call; linear time. 0:
+            the kernel itself.
     """
 
     kind = "sets"
@@ -46,16 +49,22 @@ class MMD(Objective):
         sigma: float | None = None,
         unbiased: bool = False,
         unit: bool = False,
+        fourier: int = 0,
     ) -> None:
         super().__init__()
+        if fourier < 0 or (fourier and unbiased):
+            raise ValueError(f"fourier must be at least 0, and 0 with unbiased=True, got {fourier}.")
         if not scales or min(scales) <= 0 or (sigma is not None and sigma <= 0):
             raise ValueError(f"scales and sigma must be positive, got {tuple(scales)} and {sigma}.")
         self.scales, self.sigma, self.unbiased, self.unit = tuple(scales), sigma, unbiased, unit
+        self.fourier = fourier
 
     def compute(self, x: Tensor, y: Tensor) -> Rows:
         """The discrepancy, [1]."""
         if self.unit:
             x, y = normalise(x), normalise(y)
+        if self.fourier:
+            return fourier_mmd(x, y, self.fourier, self.scales, self.sigma, self.generator)[None], None
         return mmd(x, y, self.scales, self.sigma, self.unbiased)[None], None
 
 
@@ -68,6 +77,18 @@ def joint_entropy_loss(c: Tensor, s: Tensor, tau: float) -> Tensor:
     return (gaussian_lse(both, both, 1 / (2 * tau), skip_own=False) - math.log(max(len(both), 1))).mean()
 
 
+def attribute_pull(s: Tensor, attributes: Tensor, width: float) -> Tensor:
+    """Mean of ||s_i - s_j||² over pairs of different rows, weighted by exp(-(a_i - a_j)² / (2 width)); a scalar."""
+    own = torch.arange(len(s), device=s.device)
+
+    def block(x: Tensor, a: Tensor, i: Tensor, y: Tensor, b: Tensor, j: Tensor) -> Tensor:
+        weight = torch.exp(-(a[:, None] - b).square() / (2 * width)).masked_fill(i[:, None] == j, 0.0)
+        return torch.stack([(weight * square_distances(x, y)).sum(1), weight.sum(1)], 1)
+
+    total = by_rows(block, (s, attributes, own), (s, attributes, own), columns=len(s)).sum(0)
+    return total[0] / total[1].clamp_min(torch.finfo(s.dtype).tiny)
+
+
 class SepCLR(Objective):
     r"""Common and salient parts: alignment and uniformity of each, and independence of the two.
 
@@ -75,13 +96,15 @@ class SepCLR(Objective):
     which rows have the salient factor (all, without it). On the sphere, A(x, y) = mean ||x - y||² / (2τ), U(x) = log
     mean_{i ≠ j} exp(-||.||² / (2τ)): common rows A + (U + U) / 2 of all; salient rows the same of target rows;
     salient rows of the others, not normalised, are pulled to 0; and ``independence`` * mean_i log mean_j K_c K_s over
-    target rows, which maximises joint entropy. A single value. Louiset et al., SepCLR (ICLR 2024); salient supervision
-    by attributes is left out.
+    target rows, which maximises joint entropy. With ``attributes=`` [B] of target rows, salient rows are pulled by
+    nearness of the attribute: Σ_ij w_ij ||s_i - s_j||² / Σ_ij w_ij, w_ij = exp(-(a_i - a_j)² / (2τ_a)), i ≠ j. A single
+    value. Louiset et al., SepCLR (ICLR 2024).
 
     Args:
         temperature: τ > 0.
         independence: weight of the joint-entropy term.
         salient: weight of the salient terms.
+        width: τ_a > 0 of the attributes.
     """
 
     kind = "tuple"
@@ -98,12 +121,17 @@ class SepCLR(Objective):
         "views": "each part, added",
     }
 
-    def __init__(self, temperature: float = 0.5, independence: float = 1.0, salient: float = 1.0) -> None:
+    def __init__(
+        self, temperature: float = 0.5, independence: float = 1.0, salient: float = 1.0, width: float = 1.0
+    ) -> None:
         super().__init__()
+        self.width = positive_temperature(width, "width")
         self.temperature = positive_temperature(temperature)
         self.independence, self.salient = independence, salient
 
-    def compute(self, parts: tuple[Tensor, ...], target: Tensor | None = None) -> Rows:
+    def compute(
+        self, parts: tuple[Tensor, ...], target: Tensor | None = None, attributes: Tensor | None = None
+    ) -> Rows:
         """The value of the batch, [1]."""
         c1, c2 = normalise(parts[0]), normalise(parts[1])
         total = self._spread(c1, c2)
@@ -118,6 +146,10 @@ class SepCLR(Objective):
             total = total + self.salient * self._spread(s1, s2)
             joint = joint_entropy_loss(c1.index_select(0, own), s1, self.temperature)
             total = total + self.independence * joint
+            if attributes is not None:
+                near = attributes.to(s1.dtype).index_select(0, own)
+                pulled = attribute_pull(s1, near, self.width) + attribute_pull(s2, near, self.width)
+                total = total + self.salient * pulled / 2
         return total[None], None
 
     def _spread(self, x: Tensor, y: Tensor) -> Tensor:

@@ -162,10 +162,14 @@ def test_spectral(views, ids, eye, collapsed):
     assert SpectralContrast()(collapsed, collapsed).item() == pytest.approx(-1.0)
 
 
-@pytest.mark.parametrize("kernel", ["gaussian", "imq"])
+@pytest.mark.parametrize("kernel", ["gaussian", "imq", "log", "riesz"])
 def test_kcl(views, kernel, eye, collapsed):
     def k(x, y):
         r = (x - y).square().sum()
+        if kernel == "riesz":
+            return -(r ** (0.7 / 2))
+        if kernel == "log":
+            return -0.5 * torch.log(1 + 1.5 * r)
         return torch.exp(-1.5 * r) if kernel == "gaussian" else (1 + 1.5 * r) ** -0.5
 
     def naive(a, b):
@@ -173,7 +177,7 @@ def test_kcl(views, kernel, eye, collapsed):
         spread = [mean([k(z[i], z[j]) for i in range(9) for j in range(i)]) for z in (x, y)]
         return -2 * mean([k(x[i], y[i]) for i in range(9)]) + 3 * sum(spread)
 
-    same(KCL(3.0, 1.5, kernel), naive, views[0], views[1])
+    same(KCL(3.0, 1.5, kernel, 0.7), naive, views[0], views[1])
     assert KCL()(eye, eye).item() == pytest.approx(-1.413900, abs=1e-6)
     assert KCL()(collapsed, collapsed).item() == pytest.approx(30.0)
 
@@ -195,8 +199,8 @@ def test_kcl_does_not_depend_on_the_batch_size(views):
         (lambda: DecoupledUniformity(kernel="x"), "kernel must be rbf or cosine, got 'x'"),
         (lambda: Dispersive("x"), "form must be l2, cosine, hinge or covariance, got 'x'"),
         (lambda: SpectralContrast(0), "mu must be a positive number"),
-        (lambda: KCL(-1), "gamma must be at least 0 and t positive, got -1"),
-        (lambda: KCL(kernel="x"), "kernel must be gaussian or imq, got 'x'"),
+        (lambda: KCL(-1), r"gamma >= 0, t > 0 and s in \(0, 2\) must hold, got -1"),
+        (lambda: KCL(kernel="x"), "kernel must be gaussian, imq, log or riesz, got 'x'"),
     ],
 )
 def test_errors(make, text):

@@ -18,8 +18,8 @@ def naive_group(z, tau, how):
     v, n, _ = z.shape
     rows = []
     for i in range(n):
-        if how == "pooled":
-            g = units(z[1:].mean(0))
+        if how in ("pooled", "max"):
+            g = units(z[1:].mean(0) if how == "pooled" else z[1:].max(0).values)
             rows.append(log_sum([z[0, i] @ g[j] / tau for j in range(n)]) - z[0, i] @ g[i] / tau)
             continue
         p = [z[0, i] @ z[g, i] / tau for g in range(1, v)]
@@ -28,7 +28,7 @@ def naive_group(z, tau, how):
     return mean(rows)
 
 
-@pytest.mark.parametrize("how", ["sum", "mean", "pooled"])
+@pytest.mark.parametrize("how", ["sum", "mean", "pooled", "max"])
 def test_group_contrast(views, how, eye):
     cube = torch.stack(views)[:, :5]
     same(GroupContrast(0.3, how), lambda z: naive_group(z, 0.3, how), cube, rtol=1e-8)
@@ -64,8 +64,8 @@ def test_intents(views):
 
 
 def test_errors(views):
-    with pytest.raises(ValueError, match="positives must be sum, mean or pooled, got 'max'"):
-        GroupContrast(positives="max")
+    with pytest.raises(ValueError, match="positives must be sum, mean, pooled or max, got 'least'"):
+        GroupContrast(positives="least")
     with pytest.raises(ValueError, match="weights must be one a modality after the first, 2, got 1"):
         AnchorStar(weights=[1.0])(views)
     with pytest.raises(ValueError, match="modalities must have one width, got 5, 3"):

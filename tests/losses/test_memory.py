@@ -107,6 +107,10 @@ def test_cross_batch_memory(views):
     stack = torch.cat([views[1], views[0]])
     expected = SupCon().compute(stack, labels.repeat(2))[0][:9].mean()
     torch.testing.assert_close(loss(views[1], labels), expected)
+    with pytest.raises(ValueError, match=r"keeps labels as whole numbers, got torch.float64"):
+        CrossBatchMemory("ConR").build(9, 5).double()(views[0], labels.double())
+    with pytest.raises(ValueError, match="needs an objective with one value a row, SCoRe gives 1"):
+        CrossBatchMemory("SCoRe").build(9, 5).double()(views[0], labels)
 
 
 def test_errors(views):

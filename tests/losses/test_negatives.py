@@ -16,8 +16,10 @@ from gcl.losses import (
     InfoNCE,
     NTXent,
 )
+from gcl.losses.functional import exhausted
 from gcl.losses.functional import partition as module
-from tests.losses.reference import cosines, info_nce_row, mean, same
+from gcl.losses.slots.margins import turn
+from tests.losses.reference import cosines, info_nce_row, log_sum, mean, same
 
 
 @pytest.fixture(params=[False, True], ids=["dense", "streamed"])
@@ -210,3 +212,54 @@ def test_clp(views):
 def test_errors(make, text):
     with pytest.raises(ValueError, match=text):
         make()
+
+
+def test_curricular(views, streamed):
+    """CurricularFace: hard negatives, closer than the turned positive, are scaled by t + s."""
+    margin = {"name": "angular", "m": 0.5}
+    loss = Contrast(temperature=0.3, margin=margin, weighting={"name": "curricular", "m": 0.5, "momentum": 0.9})
+    loss.weighting.t.fill_(0.4)
+    loss.weighting.double()
+    s = cosines(*views[:2])
+    before = loss.weighting.t.item()
+    t = 0.9 * before + 0.1 * s.diagonal().mean().item()
+
+    def naive(a, b):
+        s, rows = cosines(a, b), []
+        for i in range(9):
+            edge = turn(s[i, i], 0.5)
+            others = [s[i, j] * (t + s[i, j]) if s[i, j] > edge else s[i, j] for j in range(9) if j != i]
+            rows.append(log_sum([edge / 0.3, *(o / 0.3 for o in others)]) - edge / 0.3)
+        return mean(rows)
+
+    def value(a, b):
+        loss.weighting.t.fill_(before)
+        return loss(a, b)
+
+    same(value, naive, *views[:2], rtol=1e-6)
+    assert loss.weighting.t.item() == pytest.approx(t)
+    loss.eval()
+    loss(*views[:2])
+    assert loss.weighting.t.item() == pytest.approx(t), "evaluation leaves t alone"
+    with pytest.raises(ValueError, match=r"m must be an angle in \[0, pi\) and momentum in \[0, 1\), got 4, 0.99"):
+        Contrast(weighting={"name": "curricular", "m": 4})
+
+
+def test_the_state_of_curricular_is_that_of_the_forward_pass(views, streamed):
+    """A later call before the backward pass does not change the gradient."""
+    loss = Contrast(temperature=0.3, weighting={"name": "curricular", "momentum": 0.0})
+    grads = []
+    for later in (False, True):
+        loss.weighting.t.fill_(0.0)
+        z = views[0].clone().requires_grad_()
+        value = loss(z, views[1])
+        if later:
+            loss(views[1], views[1])
+        grads.append(torch.autograd.grad(value, z)[0])
+    assert torch.equal(*grads)
+
+
+def test_hard_negatives_that_have_become_easy():
+    initial, current = torch.tensor([0.7, 0.7, 0.95, -0.9]), torch.tensor([0.5, 0.65, 0.81, -0.85])
+    assert exhausted(initial, current).tolist() == [True, False, False, False]
+    assert exhausted(initial, current, ceiling=0.9).tolist() == [True, False, True, True]

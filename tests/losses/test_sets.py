@@ -49,6 +49,20 @@ def test_mmd_check_values(views):
     assert MMD()(x, views[1]) >= 0
 
 
+def test_random_features_stand_for_the_kernel(views):
+    loss = MMD((0.5, 1.0), fourier=200_000)
+    loss.generator = torch.Generator().manual_seed(0)
+    x, y = views[0].clone().requires_grad_(), views[1][:7]
+    kernel = MMD((0.5, 1.0))
+    value, exact = loss(x, y), kernel(x, y)
+    assert value.item() == pytest.approx(exact.item(), rel=0.01)
+    got, expected = torch.autograd.grad(value, x)[0], torch.autograd.grad(exact, x)[0]
+    torch.testing.assert_close(got, expected, rtol=0.1, atol=float(expected.abs().max()) / 50)
+    assert MMD(fourier=3)(views[0], views[0].clone()).item() == pytest.approx(0.0)
+    with pytest.raises(ValueError, match="fourier must be at least 0, and 0 with unbiased=True, got 8"):
+        MMD(unbiased=True, fourier=8)
+
+
 def test_joint_entropy(views, eye, collapsed):
     def naive(c, s):
         rows = []
@@ -81,6 +95,20 @@ def test_sep_clr(views):
     same(lambda *p: loss(p, target=target), naive, views[0], views[1], *salient)
     everything = SepCLR()((*views[:2], *salient))
     torch.testing.assert_close(everything, SepCLR()((*views[:2], *salient), target=torch.ones(9)))
+    attributes = torch.linspace(-1, 2, 9, dtype=torch.float64).flip(0)
+
+    def pulled(c1, c2, s1, s2):
+        sides = []
+        for s in (units(s1[target]), units(s2[target])):
+            a, n = attributes[target], len(s)
+            pairs = [(i, j) for i in range(n) for j in range(n) if i != j]
+            w = [torch.exp(-((a[i] - a[j]) ** 2) / (2 * 0.3)) for i, j in pairs]
+            far = [(s[i] - s[j]).square().sum() for i, j in pairs]
+            sides.append(sum(x * d for x, d in zip(w, far, strict=True)) / sum(w))
+        return naive(c1, c2, s1, s2) + 2 * sum(sides) / 2
+
+    near = SepCLR(0.7, independence=3.0, salient=2.0, width=0.3)
+    same(lambda *p: near(p, target=target, attributes=attributes), pulled, views[0], views[1], *salient)
     with pytest.raises(ValueError, match="SepCLR takes a tuple of 4 tensors, got 2"):
         SepCLR()(views[:2])
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from gcl.losses import BYOL, CCASSG, BarlowTwins, DirectPred, SCoRe, SimSiam, VICReg
+from gcl.losses import BYOL, CCASSG, BarlowTwins, DirectPred, PixPro, SCoRe, SimSiam, VICReg
 from gcl.losses.functional import partition as module
 from gcl.losses.regression import predictor
 from tests.losses.reference import cosines, mean, same
@@ -41,6 +41,32 @@ def test_sim_siam(views, eye):
     same(loss, naive, views[0], views[1])
     loss.predictor = torch.nn.Identity()
     assert loss(eye, eye).item() == pytest.approx(-1.0) and loss(eye, -eye).item() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("sharpness", "both"), [(1.0, True), (2.0, False), (3.0, True)])
+@pytest.mark.parametrize("streamed", [False, True])
+def test_pix_pro(views, sharpness, both, streamed, monkeypatch):
+    if streamed:
+        monkeypatch.setitem(module.DENSE_BUDGET, "cpu", 0)
+        monkeypatch.setitem(module.TILE, "cpu", 20)
+        monkeypatch.setattr(module, "LEAST_ROWS", 1)
+    torch.manual_seed(0)
+    loss = PixPro(sharpness, both).build(9, 5).double()
+    torch.nn.init.normal_(loss.weight)
+
+    def gap(z, t):
+        s = cosines(z, z)
+        y = [sum(s[i, j].clamp_min(0) ** sharpness * (z[j] @ loss.weight) for j in range(9)) for i in range(9)]
+        return -mean([torch.cosine_similarity(y[i], t[i].detach(), 0) for i in range(9)])
+
+    same(loss, lambda a, b: (gap(a, b) + gap(b, a)) / 2 if both else gap(a, b), views[0], views[1])
+    sharp = PixPro(1e6).build(9, 5).double()
+    expected = (BYOL()(*views[:2]) + BYOL()(views[1], views[0])) / 4 - 1
+    torch.testing.assert_close(sharp(*views[:2]), expected)
+    with pytest.raises(ValueError, match="sharpness must be at least 1, got 0.5"):
+        PixPro(0.5)
+    with pytest.raises(RuntimeError, match="PixPro has no transform yet: call objective.build"):
+        PixPro()(*views[:2])
 
 
 def test_direct_pred_predictor():

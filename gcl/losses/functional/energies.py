@@ -1,6 +1,7 @@
 """Energies of points: attraction of pairs, repulsion of a cloud."""
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -58,12 +59,12 @@ def mean_gaussian(x: Tensor, t: float, ids: Tensor | None = None) -> Tensor:
     return torch.exp(rows).sum() / partner_counts(ids, len(x), len(x), x.device).sum().clamp_min(1)
 
 
-def inverse_quadric(x: Tensor, t: float, ids: Tensor | None = None) -> Tensor:
-    """mean over pairs of different ids of (1 + t ||x_i - x_j||²)^(-1/2)."""
+def mean_of_pairs(x: Tensor, kernel: Callable[[Tensor], Tensor], ids: Tensor | None = None) -> Tensor:
+    """mean over pairs of different ids of a function of ||x_i - x_j||², elementwise, closing over numbers only."""
     keys = identities(ids, len(x), len(x), x.device)[1]
 
     def block(a: Tensor, i: Tensor, c: Tensor, j: Tensor) -> Tensor:
-        return torch.rsqrt(1 + t * square_distances(a, c)).masked_fill(i[:, None] == j, 0.0).sum(1)
+        return kernel(square_distances(a, c)).masked_fill(i[:, None] == j, 0.0).sum(1)
 
     rows = by_rows(block, (x, keys), (x, keys), columns=len(x))
     return rows.sum() / partner_counts(ids, len(x), len(x), x.device).sum().clamp_min(1)

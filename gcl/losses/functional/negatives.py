@@ -121,3 +121,12 @@ def identities(ids: Tensor | None, rows: int, columns: int, device: torch.device
     """Ids of rows and of columns; without ids a row is its column."""
     key = torch.arange(columns, device=device) if ids is None else ids
     return key[:rows], key
+
+
+def exhausted(initial: Tensor, current: Tensor, factor: float = 1.15, ceiling: float = 0.8) -> Tensor:
+    """Which kept hard negatives are to be replaced: those that have become easy, of any shape, bool.
+
+    ``current * factor < initial`` and ``|current| < ceiling``, scores with the anchor when taken and now; checked every
+    hundred steps or so by whoever keeps them. Conan-embedding (2024); the constants are recalled, hence arguments.
+    """
+    return (current * factor < initial) & (current.abs() < ceiling)

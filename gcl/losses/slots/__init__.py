@@ -29,7 +29,16 @@ from gcl.losses.slots.similarities import (
     StudentT,
 )
 from gcl.losses.slots.temperatures import AlignmentAdaptive, Fixed, Learnable, Scheduled, Temperature
-from gcl.losses.slots.weightings import Below, BelowPositive, Hardest, Hardness, SemiHard, Uniform, Weighting
+from gcl.losses.slots.weightings import (
+    Below,
+    BelowPositive,
+    Curricular,
+    Hardest,
+    Hardness,
+    SemiHard,
+    Uniform,
+    Weighting,
+)
 
 __all__ = [
     "AdditiveShift",
@@ -43,6 +52,7 @@ __all__ = [
     "Bits",
     "Clusters",
     "Cosine",
+    "Curricular",
     "Debiased",
     "Dot",
     "Energy",

@@ -3,6 +3,7 @@
 import math
 from abc import ABC
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from gcl.arguments import Recorded
 from gcl.losses.functional.numerics import lse
+from gcl.losses.slots.margins import turn
 from gcl.losses.slots.resolve import resolve
 
 
@@ -25,6 +27,13 @@ class Weighting(Recorded, nn.Module, ABC):
         Row by row; closes over numbers only.
         """
         return logits
+
+    def fixed(self) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+        """:meth:`negatives` with the state of now, for it is called again in the backward pass."""
+        return self.negatives
+
+    def observe(self, similarities: Tensor) -> None:
+        """Take note of the positives' similarities [B] of a training call."""
 
     def positives(self, similarities: Tensor) -> Tensor | None:
         """Factor on the positive logit of every row [B], or None for 1."""
@@ -128,6 +137,39 @@ class Hardest(Weighting):
         return logits.topk(min(self.count, logits.shape[1]), dim=1).values
 
 
+class Curricular(Weighting):
+    """Logit l of a hard negative becomes l (t + s): hard ones are damped early and stressed late (CurricularFace).
+
+    Hard is s_ij > cos(arccos(s_ii) + m); t, from 0, is the running mean of the positives' similarity. To be taken with
+    cosines and the margin ``{"name": "angular", "m": m}``. Huang et al., CurricularFace (CVPR 2020).
+    """
+
+    entrywise = True
+    t: Tensor
+
+    def __init__(self, m: float = 0.5, momentum: float = 0.99) -> None:
+        super().__init__()
+        if not (0 <= m < math.pi and 0 <= momentum < 1):
+            raise ValueError(f"m must be an angle in [0, pi) and momentum in [0, 1), got {m}, {momentum}.")
+        self.m, self.momentum = m, momentum
+        self.register_buffer("t", torch.zeros(()))
+
+    def observe(self, similarities: Tensor) -> None:
+        """Move t, once a call."""
+        if self.training and len(similarities):
+            self.t.lerp_(similarities.detach().mean().to(self.t.dtype), 1 - self.momentum)
+
+    def fixed(self) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+        """With t as it is now."""
+        return partial(self.negatives, t=self.t.clone())
+
+    def negatives(self, logits: Tensor, similarities: Tensor, positive: Tensor, t: Tensor | None = None) -> Tensor:
+        """l, or l (t + s) where hard."""
+        hard = (similarities > turn(positive.detach(), self.m)[:, None]) & (logits > -math.inf)
+        factor = similarities + (self.t if t is None else t).to(logits.dtype)
+        return torch.where(hard, logits.masked_fill(~hard, 0.0) * factor, logits)
+
+
 WEIGHTINGS: dict[str, Callable[..., Weighting]] = {
     "uniform": Uniform,
     "hardness": Hardness,
@@ -135,6 +177,7 @@ WEIGHTINGS: dict[str, Callable[..., Weighting]] = {
     "below_positive": BelowPositive,
     "semi_hard": SemiHard,
     "hardest": Hardest,
+    "curricular": Curricular,
 }
 
 WeightingLike = None | str | Weighting | dict[str, Any]
