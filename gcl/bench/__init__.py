@@ -2,5 +2,6 @@
 
 from gcl.bench.runner import Outcome, bench
 from gcl.bench.spec import Bench, Entry, Source, parse, read
+from gcl.bench.tuning import Trial, Tuned, tune
 
-__all__ = ["Bench", "Entry", "Outcome", "Source", "bench", "parse", "read"]
+__all__ = ["Bench", "Entry", "Outcome", "Source", "Trial", "Tuned", "bench", "parse", "read", "tune"]

@@ -47,3 +47,17 @@ def test_bench_of_a_bad_file(tmp_path):
     called = gcl("bench", tmp_path / "none.yaml")
     assert called.code == 2
     assert "none.yaml: No such file or directory." in called.err
+
+
+def test_tune(table, tmp_path):
+    pytest.importorskip("optuna")
+    space = tmp_path / "space.yaml"
+    space.write_text("l2: {low: 1.0, high: 500.0, log: true}\n")
+    few = ["evaluate.k=[5]", "train.metric=ndcg@5", "--space", space, "--trials", 2, "--out", tmp_path / "out"]
+    called = good("tune", "EASE", table, *few, "--json")
+    assert called.json["metric"] == "ndcg@5"
+    assert len(called.json["trials"]) == 2
+    assert called.json["best"]["value"] == max(t["value"] for t in called.json["trials"])
+    called = good("tune", "EASE", table, *few)
+    assert "best: trial " in called.out
+    assert "--config" in called.out
