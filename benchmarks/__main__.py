@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-OWN_NAME_ONLY = {"quality"}
+OWN_NAME_ONLY = {"quality", "recbole_parity"}
 
 
 def fill(readme: str) -> str:

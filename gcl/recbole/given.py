@@ -17,6 +17,9 @@ from gcl.data.sequences import SequenceRows, windows
 METRICS = {"recall": "Recall", "ndcg": "NDCG", "hit_rate": "Hit", "precision": "Precision", "map": "MAP", "mrr": "MRR"}
 """gcl's name of a metric -> RecBole's."""
 
+SCORED = 1 << 17
+"""Scores at once in RecBole's evaluation on valid; its 4,096 are two users of MovieLens, one of a large catalogue."""
+
 
 class Loaders(NamedTuple):
     """RecBole's loaders, and the data set that its models are built from; no ``valid`` where that part is empty."""
@@ -47,6 +50,7 @@ def configure(
         "metrics": [METRICS[name]],
         "topk": [int(k)],
         "seed": seed,
+        "eval_batch_size": SCORED,
         "benchmark_filename": ["train", "valid", "test"],
         "data_path": ".",
         "checkpoint_dir": tempfile.gettempdir(),
