@@ -25,11 +25,11 @@ VARIANTS = {
 
 
 def built(name, data, **arguments):
-    """The model; gates of DREAM open, which on so few items they may not be by chance: then they have no gradient."""
+    """The model; each gate of DREAM wins for some items, which of so few may not be so: then it has no gradient."""
     model = model_class(name)(data, dim=8, **arguments)
     for block in model.modules():
         if isinstance(block, DREAM):
-            torch.nn.init.constant_(block.channel.weight, 0.2)
+            torch.nn.init.normal_(block.channel.weight, std=0.5)
     return model
 
 
