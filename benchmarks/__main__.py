@@ -2,8 +2,8 @@
 
     python -m benchmarks [name ...] [-- options of the scripts]
 
-A script that ends in an error does not stop the others; the exit status is 1 if there was one. ``quality`` trains for
-hours and takes a grid: it runs by its own name only. With ``--tables`` nothing is run, the README alone is brought up
+A script that ends in an error does not stop the others; the exit status is 1 if there was one. ``quality`` and
+``noise`` train for hours: they run by their own names only. With ``--tables`` nothing is run, the README alone is brought up
 to date.
 """
 
