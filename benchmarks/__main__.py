@@ -3,8 +3,8 @@
     python -m benchmarks [name ...] [-- options of the scripts]
 
 A script that ends in an error does not stop the others; the exit status is 1 if there was one. ``quality`` and
-``noise`` train for hours: they run by their own names only. With ``--tables`` nothing is run, the README alone is brought up
-to date.
+``noise`` train for hours: they run by their own names only. With ``--tables`` nothing is run, the README alone is
+brought up to date.
 """
 
 import re
