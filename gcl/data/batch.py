@@ -80,11 +80,13 @@ class Users:
 class Sequences:
     """Every user's train sequence once an epoch, at most the last ``max_length`` items as input.
 
-    ``targets``: ``all`` the next item at every position, ``last`` the last item only, ``prefix`` every prefix of
-    every sequence is a row of its own whose target is the next item.
+    ``targets``: ``all`` the next item at every position; ``windows`` the same, and what is before the last
+    ``max_length`` items is cut into rows of its own, so that every item but a user's first is a target once an epoch;
+    ``last`` the last item only; ``prefix`` every prefix of every sequence is a row of its own whose target is the next
+    item.
     """
 
-    targets: Literal["all", "last", "prefix"] = "all"
+    targets: Literal["all", "windows", "last", "prefix"] = "all"
     max_length: int = 50
 
 

@@ -29,14 +29,15 @@ class SequenceRows:
     A row reads ``length`` items up to the flat position ``last`` and predicts the item at ``last + 1``. With ``prefix``
     every item but a user's first is the target of a row; else each user's last item is. Of more than ``max_length``
     items before the target the earliest are left out: with ``all`` and ``last`` they are seen in no row of the epoch,
-    with ``prefix`` each has its own rows. Users with a single train item have none.
+    with ``windows`` they are read by the user's next rows, with ``prefix`` each has its own rows. Users with a single
+    train item have none.
     """
 
     def __init__(self, history: CSR, sampling: Sequences) -> None:
         if sampling.max_length < 1:
             raise InputError(f"max_length must be at least 1, got {sampling.max_length}.")
-        if sampling.targets not in ("all", "last", "prefix"):
-            raise InputError(f"targets must be 'all', 'last' or 'prefix', got {sampling.targets!r}.")
+        if sampling.targets not in ("all", "windows", "last", "prefix"):
+            raise InputError(f"targets must be 'all', 'windows', 'last' or 'prefix', got {sampling.targets!r}.")
         self.history, self.targets = history, sampling.targets
         counts = history.counts
         if sampling.targets == "prefix":
@@ -47,6 +48,12 @@ class SequenceRows:
         else:
             self.user = (counts > 1).nonzero().flatten()
             self.last, before = history.indptr[self.user + 1] - 2, counts[self.user] - 1
+            if sampling.targets == "windows":
+                number = -(-before // sampling.max_length)
+                row = torch.repeat_interleave(torch.arange(len(number), device=counts.device), number)
+                skipped = torch.arange(len(row), device=counts.device) - (number.cumsum(0) - number)[row]
+                skipped = skipped * sampling.max_length
+                self.user, self.last, before = self.user[row], self.last[row] - skipped, before[row] - skipped
         if not len(self.user):
             raise InputError("sequences need a user with at least 2 train items, and there is none.")
         self.length = before.clamp(max=sampling.max_length)
@@ -72,7 +79,7 @@ class SequenceRows:
         last, length = self.last[rows], self.length[rows]
         item = self.history.indices[last + 1]
         targets = item
-        if self.targets == "all":
+        if self.targets in ("all", "windows"):
             beyond = torch.arange(width, device=rows.device) >= length[:, None]
             targets = windows(self.history, last + 1, length, width).masked_fill(beyond, -1)
         return Batch(self.user[rows], item, None, windows(self.history, last, length, width), length, targets)

@@ -60,7 +60,15 @@ def test_users_come_once_with_their_items(data):
             assert torch.equal(items.sort().values, data.train.item[data.train.user == u].sort().values)
 
 
-SAMPLINGS = [Pairs(2), Pairs(2, popularity=0.75), Users(), Sequences("all", 4), Sequences("last"), Sequences("prefix")]
+SAMPLINGS = [
+    Pairs(2),
+    Pairs(2, popularity=0.75),
+    Users(),
+    Sequences("all", 4),
+    Sequences("windows", 3),
+    Sequences("last"),
+    Sequences("prefix"),
+]
 
 
 def equal(a, b):
@@ -122,7 +130,7 @@ def test_batches_lie_on_the_device_that_is_asked_for(data):
         (Pairs(-1), 4, "negatives must be at least 0, got -1"),
         (Pairs(1, -0.5), 4, "popularity must be at least 0, got -0.5"),
         (Sequences(max_length=0), 4, "max_length must be at least 1, got 0"),
-        (Sequences(targets="next"), 4, "targets must be 'all', 'last' or 'prefix', got 'next'"),
+        (Sequences(targets="next"), 4, "targets must be 'all', 'windows', 'last' or 'prefix', got 'next'"),
     ],
 )
 def test_what_cannot_be_is_an_error(data, sampling, size, text):
@@ -180,6 +188,21 @@ def test_all_targets_are_the_next_items_and_only_the_latest_are_read(data):
 def test_last_target_alone(data):
     seen = {u: row for u, *row in rows_of(loader(data, Sequences("last", 50), 4, seeded()))}
     assert seen == {u: [h[:-1], h[-1], h[-1]] for u, h in histories(data).items() if len(h) > 1}
+
+
+@pytest.mark.parametrize("length", [1, 3, 50])
+def test_windows_make_every_item_but_the_first_a_target_once(data, length):
+    seen = list[tuple[int, int]]()
+    for batch in loader(data, Sequences("windows", length), 4, seeded()):
+        valid = batch.targets >= 0
+        assert int(batch.length.max()) <= length and torch.equal(valid.sum(1), batch.length)
+        owner = batch.users[:, None].expand_as(valid)[valid]
+        seen += zip(owner.tolist(), batch.targets[valid].tolist(), strict=True)
+        after = batch.targets.gather(1, (batch.length - 1)[:, None])[:, 0]
+        assert torch.equal(after, batch.items)
+    rows = data.train.history
+    expected = [(u, i) for u in range(data.num_users) for i in rows.take(torch.tensor([u]))[1][1:].tolist()]
+    assert sorted(seen) == sorted(expected)
 
 
 def test_prefixes_cover_long_histories(data):

@@ -23,7 +23,7 @@ SMALL = {"dim": 8, "inner": 16, "dropout": 0.1}
         lambda data: DuoRec(data, **SMALL),
         lambda data: DuoRec(data, **SMALL, mode="both", distinct=True),
         lambda data: DuoRec(data, **SMALL, mode="dropout", targets="all"),
-        lambda data: DuoRec(data, **SMALL, mode="target", max_length=3),
+        lambda data: DuoRec(data, **SMALL, mode="target", targets="windows", max_length=3),
     ],
 )
 def test_recommender_holds_its_contract(build):

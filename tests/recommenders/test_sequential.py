@@ -36,6 +36,7 @@ def with_train(user, item, time, users=3, items=5):
         lambda data: sasrec(data, loss="gbce", negatives=4, positions="rotary"),
         lambda data: sasrec(data, targets="prefix", padding="left", max_length=4),
         lambda data: sasrec(data, targets="last"),
+        lambda data: sasrec(data, targets="windows", max_length=3),
         lambda data: GRU4Rec(data, dim=8, hidden=8),
         lambda data: GRU4Rec(data, dim=8, hidden=6, layers=2, loss="sampled", negatives=4, targets="prefix"),
     ],

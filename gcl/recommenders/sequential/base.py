@@ -11,7 +11,7 @@ from gcl.errors import InputError, nearest
 from gcl.recommenders.base import Recommender
 from gcl.recommenders.sequential.next_item import NextItem
 
-Targets = Literal["all", "last", "prefix"]
+Targets = Literal["all", "windows", "last", "prefix"]
 
 
 class SequenceRecommender(Recommender):

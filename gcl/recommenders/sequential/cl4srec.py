@@ -27,7 +27,8 @@ class CL4SRec(SequenceRecommender):
         dropout: of input, attention and blocks.
         max_length: items of a history that are read, the latest.
         modalities: names of those whose features are added to the items.
-        targets: ``all`` positions, the ``last`` alone, or every ``prefix`` as its own row.
+        targets: ``all`` positions, all in ``windows`` of a longer history, the ``last`` alone, or every ``prefix`` as
+            its own row; see :class:`gcl.data.Sequences`.
         loss: of the next item, see :class:`gcl.recommenders.sequential.next_item.NextItem`.
         negatives: of the losses that draw them.
         views: entries of which every sequence gets two; a single one is drawn twice.

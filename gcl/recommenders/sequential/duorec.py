@@ -62,7 +62,7 @@ class DuoRec(SequenceRecommender):
         dropout: of input, attention and blocks.
         max_length: items of a history that are read, the latest.
         modalities: names of those whose features are added to the items.
-        targets: ``prefix`` (the paper), ``all`` or ``last``; histories of ``all`` are contrasted whole.
+        targets: ``prefix`` (the paper), ``all``, ``windows`` or ``last``; histories of ``all`` are contrasted whole.
         loss: of the next item, see :class:`gcl.recommenders.sequential.next_item.NextItem`.
         negatives: of the losses that draw them.
         mode: what is contrasted.

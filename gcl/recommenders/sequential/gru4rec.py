@@ -20,7 +20,8 @@ class GRU4Rec(SequenceRecommender):
         dropout: of the input.
         max_length: items of a history that are read, the latest.
         modalities: names of those whose features are added to the items.
-        targets: ``all`` positions, the ``last`` alone, or every ``prefix`` as its own row.
+        targets: ``all`` positions, all in ``windows`` of a longer history, the ``last`` alone, or every ``prefix`` as
+            its own row; see :class:`gcl.data.Sequences`.
         loss: ``softmax``, ``sampled``, ``bce`` or ``gbce``.
         negatives: of the losses that draw them.
         popularity: exponent of the proposal of ``sampled``.

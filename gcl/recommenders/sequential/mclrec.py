@@ -75,7 +75,7 @@ class MCLRec(SequenceRecommender):
         dropout: of input, attention and blocks.
         max_length: items of a history that are read, the latest.
         modalities: names of those whose features are added to the items.
-        targets: ``prefix`` (the paper), ``all`` or ``last``.
+        targets: ``prefix`` (the paper), ``all``, ``windows`` or ``last``.
         loss: of the next item, see :class:`gcl.recommenders.sequential.next_item.NextItem`.
         negatives: of the losses that draw them.
         views: entries of which every sequence gets two; a single one is drawn twice.

@@ -27,7 +27,8 @@ class SASRec(SequenceRecommender):
         positions: ``learnt`` or ``rotary``.
         padding: how learnt positions are counted, from the earliest item (``right``) or back from the
             latest (``left``).
-        targets: ``all`` positions, the ``last`` alone, or every ``prefix`` as its own row.
+        targets: ``all`` positions, all in ``windows`` of a longer history, the ``last`` alone, or every ``prefix`` as
+            its own row; see :class:`gcl.data.Sequences`.
         loss: ``softmax``, ``sampled``, ``bce`` or ``gbce``.
         negatives: of the losses that draw them.
         popularity: exponent of the proposal of ``sampled``.
