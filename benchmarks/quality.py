@@ -50,8 +50,10 @@ def merged(*layers: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def tune(grid: Mapping[str, Any], model: str, runs: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The settings of the best trial on valid, and what every trial reached."""
+    """The settings of the best trial on valid, and what every trial reached; those that are ``fixed``, untried."""
     entry, trials = grid["models"][model], []
+    if "fixed" in entry:
+        return dict(entry["fixed"]), trials
     for number, settings in enumerate(entry["trials"]):
         full = merged(grid["trial"], entry.get("trial"), settings)
         result = run(grid, model, full, 0, runs / f"{model}-trial{number}")
@@ -97,7 +99,10 @@ def finish(grid: Mapping[str, Any], model: str, runs: Path) -> dict[str, Any]:
         "model": model,
         "settings": full,
         "trials": trials,
-        "test": {n: {"mean": statistics.mean(v), "sd": statistics.stdev(v), "seeds": v} for n, v in test.items()},
+        "test": {
+            n: {"mean": statistics.mean(v), "sd": statistics.stdev(v) if len(v) > 1 else 0.0, "seeds": v}
+            for n, v in test.items()
+        },
         "valid": statistics.mean(r["metrics"]["valid"][grid["metric"]] for r in results),
         "epochs": [r["epochs"] for r in results],
         "cut": [r["epochs"] >= full["train.epochs"] for r in results],
