@@ -52,7 +52,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
         *("Popularity", "EASE", "BPRMF", "LightGCN", "DirectAU"),
         *("Contrastive", "SGL", "SimGCL", "XSimGCL", "LightGCL", "DCCF", "HCCF", "NCL", "AdaGCL"),
     ),
-    "multimodal": ("VBPR", "FREEDOM", "BM3", "MGCN", "MambaRec"),
+    "multimodal": ("VBPR", "FREEDOM", "BM3", "MGCN", "MambaRec", "SIGER"),
     "sequential": ("SASRec", "GRU4Rec", "CL4SRec", "DuoRec", "MCLRec", "ICLRec"),
 }
 MODELS: dict[str, str] = {
@@ -65,6 +65,7 @@ VIEWS: dict[str, tuple[str, str]] = {
     "DropNode": ("gcl.views.edges:DropNode", "Wu et al., SIGIR 2021"),
     "RandomWalk": ("gcl.views.edges:RandomWalk", "Wu et al., SIGIR 2021"),
     "Noise": ("gcl.views.noise:Noise", "Yu et al., SIGIR 2022"),
+    "ModulusNoise": ("gcl.views.modulus:ModulusNoise", "Zhang et al., 2025"),
     "AdversarialNoise": ("gcl.views.adversarial:AdversarialNoise", "after Goodfellow et al., ICLR 2015"),
     "SVD": ("gcl.views.svd:SVD", "Cai et al., ICLR 2023"),
     "EdgeMask": ("gcl.views.masks:EdgeMask", "Ren et al., SIGIR 2023"),

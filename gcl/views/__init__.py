@@ -8,6 +8,7 @@ from gcl.views.gates import EdgeGates
 from gcl.views.hypergraph import Hypergraph
 from gcl.views.intents import Intents
 from gcl.views.masks import EdgeMask
+from gcl.views.modulus import ModulusNoise
 from gcl.views.noise import Noise
 from gcl.views.sequence import Crop, Insert, Mask, Reorder, SequenceView, Substitute
 from gcl.views.svd import SVD
@@ -27,6 +28,7 @@ __all__ = [
     "Level",
     "Linear",
     "Mask",
+    "ModulusNoise",
     "Noise",
     "RandomWalk",
     "Reorder",

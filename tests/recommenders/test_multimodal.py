@@ -10,9 +10,10 @@ from gcl.build import MODELS, model_class
 from gcl.data import Dataset, Modality, Split, TrainInteractions, loader, query, with_modalities
 from gcl.encoders import DREAM
 from gcl.errors import InputError
-from gcl.losses import BYOL, InfoNCE
+from gcl.losses import BYOL, AnchorStar, InfoNCE
 from gcl.recommenders.multimodal.base import Multimodal
 from gcl.testing import check_recommender, tiny_dataset
+from gcl.views import ModulusNoise
 
 NAMES = [name for name, where in MODELS.items() if ".multimodal." in where]
 VARIANTS = {
@@ -20,6 +21,15 @@ VARIANTS = {
     "FREEDOM": [{}, {"drop": 0.0, "finetune": False}, {"layers": 0, "item_layers": 2, "negatives": 2}],
     "MGCN": [{}, {"finetune": False, "negatives": 2, "objective": BYOL()}, {"layers": 0, "item_layers": 2}],
     "MambaRec": [{}, {"dream": False, "finetune": False, "reduce": 2, "wide": 4}, {"alignment_weight": 0.0}],
+    "SIGER": [
+        {},
+        {"eta": 0.0, "noise_weight": 0.0, "anchor_weight": 0.0, "fusion_weight": 0.0, "finetune": True},
+        {
+            "anchor": AnchorStar(0.2),
+            "detach_anchor": True,
+            "views": [ModulusNoise(0.1, "constant"), ModulusNoise(0.2, "sigmoid")],
+        },
+    ],
     "VBPR": [{}, {"finetune": True, "negatives": 3}],
 }
 
