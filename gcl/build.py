@@ -72,6 +72,18 @@ VIEWS: dict[str, tuple[str, str]] = {
     "EdgeGates": ("gcl.views.gates:EdgeGates", "Suresh et al., NeurIPS 2021"),
     "Intents": ("gcl.views.intents:Intents", "Ren et al., SIGIR 2023"),
     "Hypergraph": ("gcl.views.hypergraph:Hypergraph", "Xia et al., SIGIR 2022"),
+    "AddEdge": ("gcl.views.added:AddEdge", "You et al., NeurIPS 2020"),
+    "Subgraph": ("gcl.views.subgraph:Subgraph", "Qiu et al., KDD 2020"),
+    "PPR": ("gcl.views.diffusion:PPR", "Gasteiger et al., NeurIPS 2019"),
+    "Heat": ("gcl.views.diffusion:Heat", "Gasteiger et al., NeurIPS 2019"),
+    "AdaptiveDropEdge": ("gcl.views.adaptive:AdaptiveDropEdge", "Zhu et al., WWW 2021"),
+    "AdaptiveMaskFeature": ("gcl.views.adaptive:AdaptiveMaskFeature", "Zhu et al., WWW 2021"),
+    "MaskFeature": ("gcl.views.features:MaskFeature", "Zhu et al., GRACE, 2020"),
+    "DropFeature": ("gcl.views.features:DropFeature", "Srivastava et al., JMLR 2014"),
+    "ShuffleFeature": ("gcl.views.features:ShuffleFeature", "Veličković et al., ICLR 2019"),
+    "Identity": ("gcl.views.choice:Identity", ""),
+    "RandomChoice": ("gcl.views.choice:RandomChoice", "You et al., NeurIPS 2020"),
+    "Transform": ("gcl.views.choice:Transform", "Fey & Lenssen, 2019"),
     **{name: (f"gcl.views.sequence:{name}", "Xie et al., ICDE 2022") for name in ("Crop", "Mask", "Reorder")},
     **{name: (f"gcl.views.sequence:{name}", "Liu et al., CoSeRec, 2021") for name in ("Substitute", "Insert")},
 }
@@ -243,9 +255,22 @@ def objectives(names: Iterable[str] | None = None) -> list[dict[str, Any]]:
 
 
 def views_catalogue(names: Iterable[str] | None = None) -> list[dict[str, Any]]:
-    """Views, all of gcl's by default: name, kind (what it is a view of), reference, arguments, summary."""
+    """Views, all of gcl's by default: name, kind (of what it is a view), on, reference, arguments, summary.
+
+    ``on``, what it acts on: ``steps`` of propagation over an Adjacency, ``data`` of torch_geometric, ``sequences``.
+    """
     classes = {name: view_class(name) for name in (VIEWS if names is None else names)}
-    return [{"name": n, "kind": c.level, **_describe(c, VIEWS.get(n, ("", ""))[1])} for n, c in classes.items()]
+    return [
+        {"name": n, "kind": c.level, "on": _acts_on(c), **_describe(c, VIEWS.get(n, ("", ""))[1])}
+        for n, c in classes.items()
+    ]
+
+
+def _acts_on(cls: "type[View]") -> list[str]:
+    from gcl.views import DataView, GraphView, SequenceView
+
+    levels: dict[str, type[View]] = {"steps": GraphView, "data": DataView, "sequences": SequenceView}
+    return [name for name, level in levels.items() if issubclass(cls, level)]
 
 
 def _describe(cls: type[Recorded], reference: str) -> dict[str, Any]:

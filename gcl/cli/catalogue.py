@@ -49,7 +49,7 @@ def views(name: Name = None, json: Json = False) -> None:
     from gcl import build
 
     if name is None:
-        _list(Output(json), sorted(build.views_catalogue(), key=lambda e: str(e["kind"])), "kind")
+        _list(Output(json), sorted(build.views_catalogue(), key=lambda e: str(e["kind"])), "kind", "on")
     else:
         _describe(Output(json), build.views_catalogue([name])[0], build.view_class(name))
 
@@ -57,8 +57,12 @@ def views(name: Name = None, json: Json = False) -> None:
 def _list(out: Output, entries: list[dict[str, Any]], *columns: str) -> None:
     """A line an entry, grouped by the first of the columns."""
     names = ("name", *columns, "summary", "reference") if out.wide else ("name", *columns, "summary")
-    out.table(names, ([e[n] for n in names] for e in entries), crop=("summary", "reference"))
+    out.table(names, ([_cell(e[n]) for n in names] for e in entries), crop=("summary", "reference"))
     out.emit(entries)
+
+
+def _cell(value: Any) -> str:
+    return ", ".join(value) if isinstance(value, list) else str(value)
 
 
 def _describe(
@@ -70,7 +74,7 @@ def _describe(
 ) -> None:
     from gcl import build
 
-    known = [f"{what} {entry[what]}" for what in ("family", "kind") if what in entry]
+    known = [f"{what} {_cell(entry[what])}" for what in ("family", "kind", "on") if what in entry]
     out.line(f"{entry['name']}  ({', '.join(known + [entry['reference']] * bool(entry['reference']))})")
     out.line()
     out.line(build.readable(inspect.getdoc(cls) or ""))

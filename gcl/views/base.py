@@ -2,13 +2,16 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from gcl.arguments import Recorded
 from gcl.graph import Adjacency, spmm
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
 
 Level = Literal["graph", "sequence", "feature"]
 
@@ -74,6 +77,30 @@ class GraphView(View):
 
         ``source`` is the graph, or in a chain the step of the view before.
         """
+
+
+class DataView(View):
+    """A view of torch_geometric graphs, ``Data -> Data`` and ``Batch -> Batch``; what it is given is not changed.
+
+    Every attribute of nodes and edges stays aligned with them, ``batch``, ``ptr``, ``edge_weight`` and ``edge_attr``
+    among them, and a batch can still be taken apart; nothing joins two graphs of a batch. Whoever needs to know which
+    nodes are left puts a tensor [N] such as ``n_id`` on the data before. Called with the data alone it is a
+    transform as torch_geometric has them, and draws from torch's own generator.
+    """
+
+    def prepare(self, channels: int) -> None:
+        """Make the parameters that depend on the width of ``x``; called once, by the owner."""
+
+    @abstractmethod
+    def forward(self, data: "Data", generator: torch.Generator | None = None) -> "Data":
+        """The view of ``data``; randomness comes from ``generator``."""
+
+
+def augment(views: Iterable[nn.Module], data: "Data", generator: torch.Generator | None = None) -> "Data":
+    """Data as several views leave it, after one another; no views: the data itself."""
+    for view in views:
+        data = view(data, generator)
+    return data
 
 
 def as_step(source: Adjacency | Step) -> Step:

@@ -1,12 +1,14 @@
 """The ``views`` argument: a list of entries, each a view or a chain of views."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from torch import nn
 
 from gcl.graph import Adjacency
-from gcl.views.base import GraphView, View
+from gcl.views.base import DataView, GraphView, View
+from gcl.views.choice import Transform
 
 Views = Sequence[View | Sequence[View]]
 
@@ -14,7 +16,8 @@ Views = Sequence[View | Sequence[View]]
 def two_views(views: Views, level: type[View]) -> nn.ModuleList:
     """Two chains, as modules, out of one entry (drawn twice independently, parameters shared) or two entries.
 
-    ``level`` is the base class that every view must have, such as :class:`gcl.views.GraphView`.
+    ``level`` is the base class that every view must have, :class:`gcl.views.GraphView`, ``SequenceView`` or
+    ``DataView``; among the last, any other callable is taken for a transform of torch_geometric.
     """
     chains = [one_view(entry, level) for entry in views]
     if len(chains) not in (1, 2):
@@ -24,11 +27,17 @@ def two_views(views: Views, level: type[View]) -> nn.ModuleList:
 
 def one_view(entry: View | Sequence[View], level: type[View]) -> nn.ModuleList:
     """One chain, as modules, out of an entry; views are copied, so that no two models share a learnable one."""
-    chain = [entry] if isinstance(entry, View) else list(entry)
+    chain: list[Any] = list(entry) if isinstance(entry, Sequence) else [entry]
+    if level is DataView:
+        chain = [Transform(view) if _foreign(view) else view for view in chain]
     for view in chain:
         if not isinstance(view, level):
             raise ValueError(f"views must be of {level.__name__} here, got {type(view).__name__}.")
     return nn.ModuleList(copy.deepcopy(chain))
+
+
+def _foreign(view: object) -> bool:
+    return isinstance(view, Callable) and not isinstance(view, View)  # type: ignore[arg-type]
 
 
 def allocate(views: nn.Module, adj: Adjacency, dim: int, sides: Sequence[int]) -> list[nn.Parameter]:

@@ -2,21 +2,26 @@
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
 
 from gcl.graph import Adjacency, sddmm, spmm
-from gcl.views.base import GraphView, Step, as_linear
+from gcl.views.base import DataView, GraphView, Step, as_linear
+from gcl.views.batches import edges_of, pair_ids, put_weight, weight_of
+from gcl.views.features import features_of
 from gcl.views.report import mask_picture, mask_report
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
 
 Relaxation = Literal["concrete", "straight_through"]
 BOUND = 6.0
 EPS = 1e-4
 
 
-class EdgeGates(GraphView):
+class EdgeGates(GraphView, DataView):
     r"""Every undirected edge passes with a learnt probability p_ab = σ(ω_ab - θ); the mean of p is ``keep``.
 
     ω_ab = 6 tanh(<f(h_a), f(h_b)> / (6 √k)), f an MLP d -> k -> k, equal in both directions, one sampled product and no
@@ -24,6 +29,7 @@ class EdgeGates(GraphView):
     ``straight_through`` 1[y > ½] with the gradient of y; P(y > ½) = p for every τ. One draw, from the h that enters
     layer 1, holds for all layers. Gradients reach f through the values of the sparse product; with ``adversarial``
     the MLP reads a detached h and is trained to maximise the contrast.
+    On ``Data`` gates multiply ``edge_weight``, which the encoder must read; h is ``x``, or what :meth:`gate` is given.
     Suresh et al., AD-GCL (NeurIPS 2021); relaxation: Maddison et al., Concrete (ICLR 2017).
 
     A generator that maximises a contrast drops all edges, one that minimises it keeps all. Neither can happen here: θ
@@ -64,19 +70,49 @@ class EdgeGates(GraphView):
 
     def allocate(self, adj: Adjacency, dim: int, sides: Sequence[int]) -> None:
         """The MLP on the ends of an edge."""
-        self.ends = nn.Sequential(nn.Linear(dim, self.hidden), nn.ReLU(), nn.Linear(self.hidden, self.hidden))
+        self.prepare(dim)
+
+    def prepare(self, channels: int) -> None:
+        """The same, for representations of this width."""
+        self.ends = nn.Sequential(nn.Linear(channels, self.hidden), nn.ReLU(), nn.Linear(self.hidden, self.hidden))
 
     def logits(self, adj: Adjacency, h: Tensor) -> Tensor:
         """ω - θ of every edge [E], for representations h [N, d]; the mean of their σ is ``keep``."""
-        f = self.ends(h.detach() if self.adversarial else h)
-        raw = sddmm(adj, f, f) / math.sqrt(self.hidden)
-        return calibrated(BOUND * torch.tanh(raw / BOUND), self.keep)
+        f = self._read(h)
+        return self._calibrated(sddmm(adj, f, f))
 
     def draw(self, adj: Adjacency, h: Tensor, generator: torch.Generator | None) -> Tensor:
         """Gates of every edge [E], in [0, 1], equal for both directions."""
-        u = torch.rand(adj.num_undirected, device=h.device, generator=generator).clamp_(EPS, 1.0 - EPS)
-        noise = torch.logit(u).index_select(0, adj.undirected)
-        soft = torch.sigmoid((noise + self.logits(adj, h)) / self.temperature)
+        return self._drawn(self.logits(adj, h), adj.undirected, adj.num_undirected, generator)
+
+    def data_logits(self, data: "Data", h: Tensor) -> Tensor:
+        """:meth:`logits` of the edges of ``data``."""
+        f, (first, second) = self._read(h), edges_of(data)
+        return self._calibrated((f.index_select(0, first) * f.index_select(0, second)).sum(1))
+
+    def gate(self, data: "Data", h: Tensor, generator: torch.Generator | None = None) -> "Data":
+        """Data whose ``edge_weight`` is times the gates, with gradient, for representations h [N, d]."""
+        ids, count = pair_ids(edges_of(data), int(data.num_nodes))
+        return put_weight(data, weight_of(data) * self._drawn(self.data_logits(data, h), ids, count, generator))
+
+    def forward(self, data: "Data", generator: torch.Generator | None = None) -> "Data":
+        """:meth:`gate` for the features."""
+        return self.gate(data, features_of(data, "EdgeGates"), generator)
+
+    def _read(self, h: Tensor) -> Tensor:
+        """f of all nodes, [N, k]."""
+        if not len(self.ends):
+            raise ValueError("EdgeGates has no parameters yet: call prepare(width of x) or allocate(...) first.")
+        return self.ends(h.detach() if self.adversarial else h)
+
+    def _calibrated(self, products: Tensor) -> Tensor:
+        """ω - θ from the products <f(h_a), f(h_b)> of all edges."""
+        return calibrated(BOUND * torch.tanh(products / (math.sqrt(self.hidden) * BOUND)), self.keep)
+
+    def _drawn(self, logits: Tensor, ids: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
+        """Gates for logits [E], with one draw for each of ``count`` undirected edges ``ids`` [E]."""
+        u = torch.rand(count, device=logits.device, generator=generator).clamp_(EPS, 1.0 - EPS)
+        soft = torch.sigmoid((torch.logit(u).index_select(0, ids) + logits) / self.temperature)
         return (soft > 0.5).to(soft.dtype) + (soft - soft.detach()) if self.hard else soft
 
     def report(self, adj: Adjacency, h: Tensor) -> dict[str, float]:

@@ -1,0 +1,110 @@
+"""Views of torch_geometric graphs made of others: none, some at random, a transform of somebody else."""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from gcl.views.base import DataView, View, augment
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
+
+
+class Identity(DataView):
+    """The graph as it is."""
+
+    level = "graph"
+
+    def forward(self, data: "Data", generator: torch.Generator | None = None) -> "Data":
+        """The data itself."""
+        return data
+
+
+class Transform(DataView):
+    """A transform of torch_geometric, or any other function ``Data -> Data``, as a view.
+
+    Its randomness comes from torch's own generator, which is seeded for the time of the call by ``generator``. It is
+    given a shallow copy. On a batch it acts on the batch as a whole.
+
+    Args:
+        transform: the function.
+    """
+
+    level = "graph"
+
+    def __init__(self, transform: Callable[..., Any]) -> None:
+        super().__init__()
+        self.transform = transform
+
+    def forward(self, data: "Data", generator: torch.Generator | None = None) -> "Data":
+        """What the transform makes of the data."""
+        if generator is None:
+            return self.transform(copy.copy(data))
+        seed = torch.randint(1 << 62, (), generator=generator, device=generator.device)
+        devices = [generator.device] if generator.device.type == "cuda" else []
+        with torch.random.fork_rng(devices):
+            torch.manual_seed(int(seed))
+            return self.transform(copy.copy(data))
+
+
+class RandomChoice(DataView):
+    """``k`` of several entries, drawn without replacement and applied in the order drawn; an entry may be a chain.
+
+    One draw a call. ``each_graph=True`` draws for every graph of a batch by itself, as GraphCL does (You et al.,
+    NeurIPS 2020); the batch is taken apart and put together again for it.
+
+    Args:
+        views: the entries.
+        k: how many of them are applied.
+        each_graph: draw for every graph.
+    """
+
+    level = "graph"
+
+    def __init__(self, views: Sequence[View | Sequence[View]], k: int = 1, each_graph: bool = False) -> None:
+        super().__init__()
+        chains: list[list[Any]] = [list(v) if isinstance(v, Sequence) else [v] for v in views]
+        if not 1 <= k <= len(chains):
+            raise ValueError(f"k must be from 1 to the number of views, {len(chains)}, got {k}.")
+        for view in (v for chain in chains for v in chain):
+            if not isinstance(view, DataView):
+                raise ValueError(f"views must be of DataView here, got {type(view).__name__}.")
+        self.choices = nn.ModuleList(nn.ModuleList(chain) for chain in chains)
+        self.k, self.each_graph = k, each_graph
+
+    def prepare(self, channels: int) -> None:
+        """Pass it on."""
+        for view in (v for chain in self._chains() for v in chain):
+            view.prepare(channels)
+
+    def forward(self, data: "Data", generator: torch.Generator | None = None) -> "Data":
+        """The data after the entries that were drawn."""
+        if not self.each_graph or getattr(data, "batch", None) is None:
+            return self._applied(self._draw(generator), data, generator)
+        from torch_geometric.data import Batch
+
+        parts = data.to_data_list()
+        groups: dict[tuple[int, ...], list[int]] = {}
+        for at in range(len(parts)):
+            groups.setdefault(self._draw(generator), []).append(at)
+        for chosen, members in groups.items():
+            changed = self._applied(chosen, Batch.from_data_list([parts[at] for at in members]), generator)
+            for at, part in zip(members, changed.to_data_list(), strict=True):
+                parts[at] = part
+        return Batch.from_data_list(parts)
+
+    def _draw(self, generator: torch.Generator | None) -> tuple[int, ...]:
+        device = generator.device if generator is not None else None
+        order = torch.randperm(len(self.choices), generator=generator, device=device)
+        return tuple(order[: self.k].tolist())
+
+    def _applied(self, chosen: tuple[int, ...], data: "Data", generator: torch.Generator | None) -> "Data":
+        for at in chosen:
+            data = augment(self._chains()[at], data, generator)
+        return data
+
+    def _chains(self) -> list[Any]:
+        return list(self.choices)
