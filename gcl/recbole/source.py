@@ -32,7 +32,7 @@ def load(dataset: str | Path | Mapping[str, Any] | Any = "ml-100k", *, model: st
     with it.
 
     Args:
-        dataset: a name that RecBole knows (``ml-100k`` is in its wheel), a folder of atomic files, a mapping of
+        dataset: ``ml-100k``, which is in RecBole's wheel, a folder of atomic files, a mapping of
             RecBole's settings (with ``dataset``), or a RecBole ``Config``.
         model: whose kind decides the defaults: RecBole splits by leave-one-out for its sequential models.
         settings: RecBole's, under RecBole's names: ``eval_args={"split": {"LS": "valid_and_test"}, "order": "TO"}``.
@@ -44,6 +44,10 @@ def load(dataset: str | Path | Mapping[str, Any] | Any = "ml-100k", *, model: st
         with enclosed(config["seed"]):
             parts = _parts(config)
         return _dataset(_rows(parts, config), _folder(config), config["dataset"], _made(config))
+
+
+WHEEL = "ml-100k"
+"""The name of the data set in RecBole's wheel; a folder of that name is meant by a ``Path``."""
 
 
 @contextmanager
@@ -58,7 +62,7 @@ def _configured(dataset: Any, model: str, settings: Mapping[str, Any]) -> Iterat
     name = given.pop("dataset", None) if isinstance(dataset, Mapping) else dataset
     if name is None:
         raise InputError("The settings must name a dataset: a name of RecBole's or a folder of atomic files.")
-    folder = Path(name) if Path(name).is_dir() else None
+    folder = Path(name) if name != WHEEL and Path(name).is_dir() else None
     with tempfile.TemporaryDirectory() as empty, enclosed(0):
         path = {} if folder is None else {"data_path": str(folder.resolve().parent)}
         given = {"show_progress": False, "gpu_id": "", "checkpoint_dir": empty, **path, **given}

@@ -65,7 +65,7 @@ def test_folders_and_mappings(tmp_path):
     write(tmp_path / "ml-100k", [(f"a{u}", f"b{i}") for u in range(5) for i in range(u, u + 10)])
     data = recbole.load(tmp_path / "ml-100k")
     assert data.num_users == 5 and len(data.test) == 5 and not data.ordered
-    same = recbole.load({"dataset": tmp_path / "ml-100k", "seed": 2020})
+    same = recbole.load({"dataset": str(tmp_path / "ml-100k"), "seed": 2020})
     assert same.split.hash == data.split.hash
     assert recbole.load({"dataset": tmp_path / "ml-100k"}, seed=1).split.hash != data.split.hash
 
