@@ -91,6 +91,19 @@ def test_separation_is_zero_when_collapsed_and_two_when_orthogonal():
     assert separation(apart, apart).item() == pytest.approx(2.0)
 
 
+def test_separation_is_float32_under_autocast():
+    a, b = torch.randn(6, 4), torch.randn(6, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = separation(a, b)
+    torch.testing.assert_close(found, separation(a, b), rtol=0, atol=0)
+
+
+def test_separation_does_not_depend_on_the_order_of_rows_or_views():
+    a, b, order = torch.randn(7, 4), torch.randn(7, 4), torch.randperm(7)
+    torch.testing.assert_close(separation(a, b), separation(a[order], b[order]))
+    torch.testing.assert_close(separation(a, b), separation(b, a))
+
+
 def test_a_batch_of_one_has_no_contrast():
     data = tiny_dataset()
     model = MCLRec(data, **SMALL, weight=0.1)

@@ -151,3 +151,29 @@ def test_bad_queries_are_named():
 def test_bad_arguments_of_losses_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         sasrec(tiny_dataset(), **arguments)
+
+
+@pytest.mark.parametrize("loss", ["softmax", "sampled", "bce", "gbce"])
+def test_losses_are_float32_under_autocast(loss):
+    data = tiny_dataset()
+    torch.manual_seed(0)
+    model = sasrec(data, loss=loss, negatives=4, modalities=("text",)).eval()
+    batch = next(iter(loader(data, model.sampling, 16, torch.Generator())))
+    model.generator = torch.Generator().manual_seed(0)
+    exact = model.losses(batch)["next"]
+    model.generator.manual_seed(0)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = model.losses(batch)["next"]
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, exact, rtol=2e-2, atol=2e-2)
+
+
+@pytest.mark.parametrize("arguments", [{}, {"positions": "rotary", "norm": "pre"}, {"targets": "last"}])
+def test_training_steps_run_under_autocast(arguments):
+    data = tiny_dataset()
+    model = sasrec(data, **arguments)
+    batch = next(iter(loader(data, model.sampling, 16, torch.Generator())))
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = model.losses(batch)["next"]
+    loss.backward()
+    assert all(bool(torch.isfinite(p.grad).all()) for p in model.parameters())

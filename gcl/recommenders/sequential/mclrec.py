@@ -39,12 +39,15 @@ def separation(a: Tensor, b: Tensor) -> Tensor:
 
     Over the 2B rows of [a; b] with dot products, p_r the partner's and n_rk the 2B - 2 others, m_r = max_k n_rk:
     R = mean_r [p_r - min(p_r, m_r)]_+ + mean_rk [max(p_r, m_r) - n_rk]_+. 0 where all rows are equal, and for B = 1.
+    At least float32, autocast or not.
     """
     count = len(a)
     if count < 2:
         return (a * b).sum() * 0.0
     z = torch.cat([a, b])
-    scores = z @ z.T
+    z = z.to(torch.promote_types(z.dtype, torch.float32))
+    with torch.autocast(z.device.type, enabled=False):
+        scores = z @ z.T
     row = torch.arange(2 * count, device=z.device)
     partner = (row + count) % (2 * count)
     positive = (z * z.index_select(0, partner)).sum(1)

@@ -64,7 +64,17 @@ class NextItem(nn.Module):
     def forward(
         self, states: Tensor, catalogue: Catalogue, targets: Tensor, users: Tensor, generator: torch.Generator | None
     ) -> Tensor:
-        """Mean loss of ``targets`` [n] after ``states`` [n, d] over the items of ``catalogue``; users [n]."""
+        """Mean loss of ``targets`` [n] after ``states`` [n, d] over the items of ``catalogue``; users [n].
+
+        At least float32, autocast or not.
+        """
+        with torch.autocast(states.device.type, enabled=False):
+            states = states.to(torch.promote_types(states.dtype, torch.float32))
+            return self._mean(states, catalogue, targets, users, generator)
+
+    def _mean(
+        self, states: Tensor, catalogue: Catalogue, targets: Tensor, users: Tensor, generator: torch.Generator | None
+    ) -> Tensor:
         if self.loss == "softmax":
             return catalogue_softmax(states, catalogue.items(), targets).mean()
         generator = generator or torch.default_generator
