@@ -21,7 +21,7 @@ class InterCLR(Stateful, Objective):
     L = (1 - w) InfoNCE(z1, z2) + w L_inter; a bank holds the last row of every id. L_inter compares z1_i with a random
     bank row of the same pseudo-label as positive, with a cosine margin m = -0.5 (logit (s - m) / τ), against
     ``negatives`` rows drawn from the ``pool`` most similar bank rows of other labels. Bank rows carry no gradient.
-    Labels are set by :meth:`recluster`, k-means on the bank, which the owner calls now and then; before that, and
+    Labels are set by k-means on the bank, every so many training calls, or by :meth:`recluster`; before that, and
     without ids, L_inter is 0. Xie et al., Delving into Inter-Image Invariance (IJCV 2022).
 
     Args:
@@ -30,6 +30,8 @@ class InterCLR(Stateful, Objective):
         margin: m.
         negatives: drawn rows.
         pool: candidates that they are drawn from.
+        clusters: number of pseudo-labels.
+        every: training calls between clusterings; 0: by :meth:`recluster` alone.
     """
 
     kind = "pair"
@@ -46,6 +48,7 @@ class InterCLR(Stateful, Objective):
     }
     bank: Tensor | None
     labels: Tensor
+    calls: Tensor
 
     def __init__(
         self,
@@ -54,8 +57,13 @@ class InterCLR(Stateful, Objective):
         margin: float = -0.5,
         negatives: int = 1024,
         pool: int = 4096,
+        clusters: int = 64,
+        every: int = 50,
     ) -> None:
         super().__init__()
+        if clusters < 1 or every < 0:
+            raise ValueError(f"clusters must be at least 1 and every at least 0, got {clusters}, {every}.")
+        self.clusters, self.every = clusters, every
         if not 0 <= weight <= 1 or min(negatives, pool) < 1:
             raise ValueError(
                 f"weight in [0, 1], negatives >= 1, pool >= 1 must hold, got {weight}, {negatives}, {pool}."
@@ -65,6 +73,7 @@ class InterCLR(Stateful, Objective):
         self.contrast = Contrast(temperature=temperature)
         self.register_buffer("bank", None)
         self.register_buffer("labels", torch.empty(0, dtype=torch.long))
+        self.register_buffer("calls", torch.zeros((), dtype=torch.long))
 
     def allocate(self, num_ids: int, dim: int) -> None:
         """Bank rows of 0 and label -1 for every id."""
@@ -96,6 +105,9 @@ class InterCLR(Stateful, Objective):
         inter = self._inter(normalise(z1), ids)
         if self.training:
             self.bank[ids] = normalise(z1.detach()).to(self.bank.dtype)
+            self.calls += 1
+            if self.every and int(self.calls) % self.every == 0:
+                self.recluster(self.clusters)
         return (1 - self.weight) * values + self.weight * inter, None
 
     def _inter(self, x: Tensor, ids: Tensor) -> Tensor:

@@ -35,14 +35,16 @@ class Triplet(Objective):
     r"""Triplets of a label: mean of max(0, D_ap - D_an + m), or of softplus(D_ap - D_an + m) with ``soft``.
 
     ``all``: every triplet, in O(N² log N); ``hard``: the farthest positive with the closest negative of an anchor;
-    ``semi_hard``: every positive with the closest negative beyond it, else the farthest. An anchor's value is the mean
-    over its triplets, or with ``active`` over those above zero; anchors without one do not count. ``all`` is a hinge.
-    Schroff et al., FaceNet (CVPR 2015); Hermans et al. (2017).
+    ``semi_hard``: every positive with the closest negative beyond it, else the farthest; ``distance``: every positive
+    with a negative drawn by its distance, evenly over distances rather than over rows (its expectation is taken, in
+    place of the draw; cosines only). An anchor's value is the mean over its triplets, or with ``active`` over those
+    above zero; anchors without one do not count. ``all`` and ``distance`` are hinges.
+    Schroff et al., FaceNet (CVPR 2015); Hermans et al. (2017); Wu et al., Sampling Matters (ICCV 2017).
 
     Args:
         margin: m.
         distance: ``euclidean`` or ``square`` of rows as they are, or ``cosine`` 1 - cos.
-        mining: ``all``, ``hard`` or ``semi_hard``.
+        mining: ``all``, ``hard``, ``semi_hard`` or ``distance``.
         soft: softplus in place of the hinge.
         active: average over triplets above zero.
     """
@@ -62,17 +64,19 @@ class Triplet(Objective):
         self,
         margin: float = 0.2,
         distance: Distance = "cosine",
-        mining: Literal["all", "hard", "semi_hard"] = "all",
+        mining: Literal["all", "hard", "semi_hard", "distance"] = "all",
         soft: bool = False,
         active: bool = False,
     ) -> None:
         super().__init__()
         if distance not in ("euclidean", "square", "cosine"):
             raise ValueError(f"distance must be euclidean, square or cosine, got {distance!r}.")
-        if mining not in ("all", "hard", "semi_hard"):
-            raise ValueError(f"mining must be all, hard or semi_hard, got {mining!r}.")
-        if mining == "all" and soft:
-            raise ValueError("mining=all is a hinge; take mining=hard or semi_hard with soft=True.")
+        if mining not in ("all", "hard", "semi_hard", "distance"):
+            raise ValueError(f"mining must be all, hard, semi_hard or distance, got {mining!r}.")
+        if mining in ("all", "distance") and soft:
+            raise ValueError(f"mining={mining} is a hinge; take mining=hard or semi_hard with soft=True.")
+        if mining == "distance" and distance != "cosine":
+            raise ValueError(f"mining=distance is for distance=cosine, got {distance!r}.")
         self.distance: Distance = distance
         self.margin, self.mining, self.soft, self.active = margin, mining, soft, active
 
@@ -87,6 +91,8 @@ class Triplet(Objective):
             d = distances(a, c, kind)
             if mining == "all":
                 total, number = F.all_triplets(d, positive, negative, margin, active)
+            elif mining == "distance":
+                total, number = F.weighted_triplets(d, positive, negative, margin, active, a.shape[1])
             else:
                 mine = F.hardest_triplets if mining == "hard" else F.semi_hard_triplets
                 total, number = mine(d, positive, negative, margin, active, soft)

@@ -73,8 +73,11 @@ class GRAM(Objective):
         eps, smoothing = self.eps, self.smoothing
 
         def volumes(a: Tensor, m: Tensor, d: Tensor, adj: Tensor) -> Tensor:
-            v = torch.einsum("rd,jkd->rjk", a, m)
-            square = d - torch.einsum("rjk,jkl,rjl->rj", v, adj, v)
+            scores = [a @ other.T for other in m.unbind(1)]
+            square = d.expand(len(a), -1)
+            for k, first in enumerate(scores):
+                for j, second in enumerate(scores[: k + 1]):
+                    square = square - (adj[:, k, j] * (2.0 if j < k else 1.0)) * (first * second)
             return (square.clamp_min(0.0) + eps).sqrt()
 
         def smooth(logits: Tensor, i: Tensor, at: Tensor, j: Tensor) -> Tensor:

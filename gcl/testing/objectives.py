@@ -124,6 +124,8 @@ def _check_value(factory: Callable[[], Objective], make: Inputs) -> None:
     assert any(bool(g.abs().sum() > 0) for g in grads), "no gradient reaches the inputs"
     rows = _ready(factory, make).rows(*inputs, **options)
     assert rows.dim() == 1, f"rows() must be one value a row, got shape {list(rows.shape)}"
+    mean = "the loss must be the mean of rows(), for weights are chosen for means"
+    torch.testing.assert_close(rows.mean(), loss, rtol=1e-9, atol=1e-12, msg=mean)
     again = _ready(factory, make)(*inputs, **options)
     assert torch.equal(again, loss), "equal states and inputs must give equal losses"
 

@@ -119,6 +119,13 @@ def test_the_suite_finds_a_broken_objective():
     with pytest.raises(AssertionError, match="the loss must be finite on random inputs"):
         check_objective(Summed)
 
+    class Added(InfoNCE):
+        def forward(self, *inputs, **options):
+            return self.rows(*inputs, **options).sum()
+
+    with pytest.raises(AssertionError, match=r"the loss must be the mean of rows\(\)"):
+        check_objective(Added)
+
     class Ordered(InfoNCE):
         def compute(self, z1, z2, ids=None):
             values, valid = super().compute(z1, z2, ids)

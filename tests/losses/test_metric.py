@@ -66,6 +66,31 @@ def test_triplet(views, kind, mining, soft, active):
     )
 
 
+def naive_drawn(z, margin, active):
+    d, dim = matrix(z, "cosine"), z.shape[1]
+    rows = []
+    for i in range(len(z)):
+        p = [j for j in range(len(z)) if j != i and LABELS[j] == LABELS[i]]
+        n = [j for j in range(len(z)) if LABELS[j] != LABELS[i]]
+        r = [max(2 * d[i, b].item(), 0.25) ** 0.5 for b in n]
+        odds = [1 / (x ** (dim - 2) * (1 - x * x / 4) ** ((dim - 3) / 2)) for x in r]
+        values = [
+            sum(o * (d[i, a] - d[i, b] + margin).clamp_min(0) for o, b in zip(odds, n, strict=True)) / sum(odds)
+            for a in p
+        ]
+        values = [v for v in values if v > 0] if active else values
+        rows += [mean(values)] if values else []
+    return mean(rows)
+
+
+@pytest.mark.parametrize("active", [False, True])
+def test_negatives_drawn_by_distance(views, active):
+    loss = Triplet(0.3, "cosine", "distance", active=active)
+    same(lambda z: loss(z, LABELS), lambda z: naive_drawn(z, 0.3, active), views[0], rtol=1e-6, atol=1e-8)
+    with pytest.raises(ValueError, match="mining=distance is for distance=cosine, got 'square'"):
+        Triplet(distance="square", mining="distance")
+
+
 def test_triplet_check_values(classes):
     z, labels = classes
     for mining in ("all", "hard", "semi_hard"):
@@ -197,7 +222,7 @@ def test_gro_co_hides_rows_of_the_own_id(views):
     ("make", "text"),
     [
         (lambda: Triplet(distance="x"), "distance must be euclidean, square or cosine, got 'x'"),
-        (lambda: Triplet(mining="x"), "mining must be all, hard or semi_hard, got 'x'"),
+        (lambda: Triplet(mining="x"), "mining must be all, hard, semi_hard or distance, got 'x'"),
         (lambda: Triplet(soft=True), "mining=all is a hinge"),
         (lambda: Circle(scale=0), "scale must be a positive number"),
         (lambda: MultiSimilarity((0.5, 0.3))(torch.eye(3), torch.arange(3)), "one a level, 1, got 2"),

@@ -211,6 +211,17 @@ def test_inter_clr_check_value():
     assert value.item() == pytest.approx(math.log(1 + 3 * math.exp(-7.5)))
 
 
+def test_inter_clr_clusters_by_itself(views):
+    loss = InterCLR(0.2, clusters=3, every=2, negatives=3, pool=9).build(12, 5).double()
+    ids = torch.arange(9)
+    rows = [loss.rows(views[0], views[1], ids) for _ in range(3)]
+    assert set(loss.labels[:9].tolist()) == {0, 1, 2} and bool((loss.labels[9:] == -1).all())
+    torch.testing.assert_close(rows[0], rows[1])
+    assert not torch.allclose(rows[1], rows[2])
+    with pytest.raises(ValueError, match="clusters must be at least 1 and every at least 0, got 0, 50"):
+        InterCLR(clusters=0)
+
+
 def test_inter_clr_clusters_the_bank():
     loss = InterCLR().build(12, 3)
     loss.generator = torch.Generator().manual_seed(0)

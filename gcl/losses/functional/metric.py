@@ -31,6 +31,28 @@ def all_triplets(distances: Tensor, positive: Tensor, negative: Tensor, margin: 
     return value.sum(1), number
 
 
+def weighted_triplets(
+    distances: Tensor, positive: Tensor, negative: Tensor, margin: float, active: bool, dim: int
+) -> Chosen:
+    """Every positive against a negative drawn by distance, in expectation; ``distances`` are 1 - cosines.
+
+    A negative at the Euclidean distance r of unit rows, held at 0.5 or above, is drawn with a chance that falls with
+    the share of the sphere at that distance: 1 / (r^(d-2) (1 - r²/4)^((d-3)/2)). The chances carry no gradient.
+    """
+    with torch.no_grad():
+        square = (2 * distances).clamp(0.25, 3.99)
+        log = -((dim - 2) / 2 * square.log() + (dim - 3) / 2 * torch.log1p(-square / 4))
+        chance = log.masked_fill(~negative, torch.finfo(log.dtype).min / 4).softmax(1).masked_fill(~negative, 0.0)
+        order = distances.masked_fill(~negative, math.inf).argsort(1)
+        below = torch.searchsorted(distances.masked_fill(~negative, math.inf).gather(1, order), distances + margin)
+    chance = chance.gather(1, order)
+    sums = torch.stack([chance, chance * distances.gather(1, order)]).cumsum(2)
+    weight, total = torch.cat([torch.zeros_like(sums[..., :1]), sums], 2).gather(2, below.expand(2, -1, -1))
+    held = positive & negative.any(1)[:, None]
+    value = (weight * (distances + margin) - total).masked_fill(~held, 0.0)
+    return value.sum(1), (value > 0 if active else held).sum(1)
+
+
 def price(gap: Tensor, soft: bool) -> Tensor:
     """softplus or max(0, .)."""
     return softplus(gap) if soft else gap.clamp_min(0.0)
