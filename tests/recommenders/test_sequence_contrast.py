@@ -63,3 +63,46 @@ def test_bad_arguments_are_named():
         CL4SRec(tiny_dataset(), weight=-1)
     with pytest.raises(InputError, match="objective of DuoRec must be of kind pair, got BPR of kind ranking"):
         DuoRec(tiny_dataset(), objective=BPR())
+
+
+def test_looks_side_by_side_are_encoded_as_if_alone():
+    data = tiny_dataset()
+    model = CL4SRec(data, **SMALL).eval()
+    batch = next(iter(loader(data, model.sampling, 64, torch.Generator().manual_seed(0))))
+    short = batch.history[:, :2], batch.length.clamp(max=2)
+    for found, look in zip(model.ends((batch.history, batch.length), short), ((batch.history, batch.length), short),
+                           strict=True):  # fmt: skip
+        torch.testing.assert_close(found, model.encoder.last(*look))
+
+
+@pytest.mark.parametrize("targets", ["all", "windows", "prefix", "last"])
+def test_one_pass_gives_what_predicts_and_the_vectors_of_histories(targets):
+    data = tiny_dataset()
+    model = DuoRec(data, **SMALL, targets=targets, max_length=3).eval()
+    batch = next(iter(loader(data, model.sampling, 64, torch.Generator().manual_seed(0))))
+    states, vectors = model.encode(batch)
+    torch.testing.assert_close(vectors, model.encoder.last(batch.history, batch.length))
+    assert len(states) == (int(batch.length.sum()) if batch.targets.dim() == 2 else len(batch))
+
+
+@pytest.mark.parametrize("mode", ["dropout", "target", "both", "across"])
+def test_modes_contrast_what_they_say(mode):
+    data = tiny_dataset()
+    model = DuoRec(data, dim=8, inner=16, dropout=0.0, mode=mode, weight=1.0)
+    batch = next(iter(loader(data, model.sampling, 16, torch.Generator().manual_seed(0))))
+    model.generator = torch.Generator().manual_seed(5)
+    found = model.losses(batch)["contrast"]
+    h = model.encoder.last(batch.history, batch.length)
+    s = model.encoder.last(*model.same(batch.items, torch.Generator().manual_seed(5)))
+    same, other = model.objective(h, h), model.objective(h, s)
+    torch.testing.assert_close(found, {"dropout": same, "both": same + other}.get(mode, other))
+
+
+def test_what_predicts_is_contrasted_but_across():
+    data = tiny_dataset()
+    for mode, shared in (("dropout", True), ("target", True), ("both", True), ("across", False)):
+        model = DuoRec(data, **SMALL, mode=mode)
+        batch = next(iter(loader(data, model.sampling, 16, torch.Generator().manual_seed(0))))
+        vectors = model.encode(batch)[1].detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(model.contrast(vectors, batch), vectors, allow_unused=True)
+        assert (gradient is not None) == shared, mode

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from gcl.data import Batch, Dataset, Query, Sequences
@@ -10,6 +12,7 @@ from gcl.encoders import SequenceEncoder
 from gcl.errors import InputError, nearest
 from gcl.recommenders.base import Recommender
 from gcl.recommenders.sequential.next_item import NextItem
+from gcl.views.sequence import Looks
 
 Targets = Literal["all", "windows", "last", "prefix"]
 
@@ -50,14 +53,31 @@ class SequenceRecommender(Recommender):
 
     def predict(self, batch: Batch) -> Tensor:
         """Loss of the next items of a batch, the mean over positions that have one."""
+        return self.loss_of(self.encode(batch)[0], batch)
+
+    def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The states [n, d] that predict the targets of a batch, and the vectors [B, d] of its histories, in one pass."""
         history, length, targets = sequences_of(batch)
         if targets.dim() == 1:
-            states, users = self.encoder.last(history, length), batch.users
-        else:
-            valid = (targets >= 0).flatten().nonzero().flatten()
-            states = self.encoder(history, length).flatten(0, 1).index_select(0, valid)
-            users, targets = batch.users.repeat_interleave(length), targets.flatten()[valid]
+            vectors = self.encoder.last(history, length)
+            return vectors, vectors
+        states = self.encoder(history, length).flatten(0, 1)
+        ends = torch.arange(len(length), device=length.device) * history.shape[1] + length - 1
+        valid = (targets >= 0).flatten().nonzero().flatten()
+        return states.index_select(0, valid), states.index_select(0, ends)
+
+    def loss_of(self, states: Tensor, batch: Batch) -> Tensor:
+        """Loss of the next items of a batch after the states of :meth:`encode`."""
+        _, length, targets = sequences_of(batch)
+        users = batch.users
+        if targets.dim() == 2:
+            users, targets = users.repeat_interleave(length), targets.flatten()
+            targets = targets[(targets >= 0).nonzero().flatten()]
         return self.next_item(states, self.encoder, targets, users, self.generator)
+
+    def ends(self, *looks: Looks) -> list[Tensor]:
+        """Vectors of several looks at the same B histories, [B, d] each, in one pass of the encoder."""
+        return list(self.encoder.last(*side_by_side(*looks)).chunk(len(looks)))
 
     def queries(self, query: Query) -> Tensor:
         """Vectors of histories, [B, d]."""
@@ -78,6 +98,13 @@ class SequenceRecommender(Recommender):
     def items(self) -> Tensor:
         """The vectors of the catalogue, [num_items, d]."""
         return self.kept("items", self.encoder.items)
+
+
+def side_by_side(*looks: Looks) -> Looks:
+    """Looks as one: items padded to one width, [looks * B, T], and their lengths."""
+    width = max(items.shape[1] for items, _ in looks)
+    items = torch.cat([F.pad(items, (0, width - items.shape[1])) for items, _ in looks])
+    return items, torch.cat([length for _, length in looks])
 
 
 def sequences_of(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:

@@ -68,6 +68,5 @@ class CL4SRec(SequenceRecommender):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Terms ``next`` and ``contrast``."""
         history, length, _ = sequences_of(batch)
-        first, second = self.looks(history, length, self.generator)
-        contrast = self.objective(self.encoder.last(*first), self.encoder.last(*second))
+        contrast = self.objective(*self.ends(*self.looks(history, length, self.generator)))
         return {"next": self.predict(batch), "contrast": self.weight * contrast}

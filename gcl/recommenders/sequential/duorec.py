@@ -49,9 +49,10 @@ class SameTarget(nn.Module):
 class DuoRec(SequenceRecommender):
     """Next-item loss + weight * objective of vectors of the batch's histories h under dropout.
 
-    ``dropout``: (h, h'), the same history under other dropout. ``target``: (h, s), s another history with the same
-    next item. ``both``: their sum. ``across``: (h', s), the paper's final form. Histories with the same target are
-    each other's negatives, as in the authors' code, unless ``distinct``. Qiu et al. (WSDM 2022).
+    h is the vector that predicts. ``dropout``: (h, h'), h' the same history under other dropout. ``target``: (h, s), s
+    another history with the same next item. ``both``: their sum. ``across``: (h', s), the paper's final form. Histories
+    with the same target are each other's negatives, as in the authors' code, unless ``distinct``. Qiu et al. (WSDM
+    2022).
 
     Args:
         data: what to learn from; its interactions must be ordered.
@@ -104,21 +105,19 @@ class DuoRec(SequenceRecommender):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Terms ``next`` and ``contrast``."""
-        return {"next": self.predict(batch), "contrast": self.weight * self.contrast(batch)}
+        states, vectors = self.encode(batch)
+        return {"next": self.loss_of(states, batch), "contrast": self.weight * self.contrast(vectors, batch)}
 
-    def contrast(self, batch: Batch) -> Tensor:
-        """The objective between looks at the batch's histories."""
+    def contrast(self, vectors: Tensor, batch: Batch) -> Tensor:
+        """The objective between looks at the batch's histories, ``vectors`` [B, d] being the first."""
         history, length, _ = sequences_of(batch)
-        ids = batch.items if self.distinct else None
-        again = self.encoder.last(history, length)
+        ids, again = batch.items if self.distinct else None, (history, length)
+        if self.mode == "dropout":
+            return self.objective(vectors, *self.ends(again), ids)
+        same = self.same(batch.items, self.generator)
+        if self.mode == "target":
+            return self.objective(vectors, *self.ends(same), ids)
+        other, semantic = self.ends(again, same)
         if self.mode == "across":
-            return self.objective(again, self._semantic(batch), ids)
-        here, total = self.encoder.last(history, length), list[Tensor]()
-        if self.mode in ("dropout", "both"):
-            total.append(self.objective(here, again, ids))
-        if self.mode in ("target", "both"):
-            total.append(self.objective(here, self._semantic(batch), ids))
-        return torch.stack(total).sum()
-
-    def _semantic(self, batch: Batch) -> Tensor:
-        return self.encoder.last(*self.same(batch.items, self.generator))
+            return self.objective(other, semantic, ids)
+        return self.objective(vectors, other, ids) + self.objective(vectors, semantic, ids)

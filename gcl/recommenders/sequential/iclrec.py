@@ -9,7 +9,7 @@ from gcl.data.sequences import SequenceRows, windows
 from gcl.encoders import TransformerEncoder
 from gcl.losses import NTXent, Objective
 from gcl.recommenders.kmeans import assign, kmeans
-from gcl.recommenders.sequential.base import SequenceRecommender, Targets, sequences_of
+from gcl.recommenders.sequential.base import SequenceRecommender, Targets, sequences_of, side_by_side
 from gcl.recommenders.sequential.looks import SequenceLooks
 from gcl.recommenders.sequential.next_item import Loss, NextItem
 from gcl.views import Crop, Mask, Reorder, Views
@@ -102,8 +102,9 @@ class ICLRec(SequenceRecommender):
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Terms ``next``, ``contrast`` and ``intent``."""
         history, length, _ = sequences_of(batch)
-        h1, h2 = (self.mean(*look) for look in self.looks(history, length, self.generator))
-        intent = assign(self.mean(history, length).detach(), self.centroids)
+        h1, h2 = self.mean(*side_by_side(*self.looks(history, length, self.generator))).chunk(2)
+        with torch.no_grad():
+            intent = assign(self.mean(history, length), self.centroids)
         centre, ids = self.centroids.index_select(0, intent), intent if self.denoise else None
         near = 0.5 * (self.objective(h1, centre, ids) + self.objective(h2, centre, ids))
         contrast = self.weight * self.objective(h1, h2)

@@ -152,8 +152,8 @@ class MCLRec(SequenceRecommender):
         if self._drawn is None or self._drawn[0] is not batch:
             history, length, _ = sequences_of(batch)
             self._drawn = batch, self.looks(history, length, self.generator)
-        first, second = self._drawn[1]
-        return self.encoder.last(*first), self.encoder.last(*second)
+        h1, h2 = self.ends(*self._drawn[1])
+        return h1, h2
 
     def learnt(self, h1: Tensor, h2: Tensor) -> dict[str, Tensor]:
         """C2 and gamma R."""
