@@ -28,9 +28,10 @@ RECBOLE = {"epochs": 300, "batch_size": 2048, "lr": 1e-3, "patience": 11, "eval_
 class Baseline(Recommender):
     """A model of RecBole; ``gcl.recbole.ItemKNN`` and the others are its subclasses, arguments RecBole's own settings.
 
-    It is trained by :meth:`fit_recbole`, not by gcl's loop. Users and items are those of the data set, items without
-    a train row included. Scoring needs recbole; models that RecBole computes in their constructor are stored as what
-    they score with and are not computed again.
+    It is RecBole's with its peculiarities: ``Pop`` counts the sampled negatives of its batches too, and an item once a
+    batch. It is trained by :meth:`fit_recbole`, not by gcl's loop. Users and items are those of the data set, items
+    without a train row included. Scoring needs recbole; models that RecBole computes in their constructor are stored
+    as what they score with and are not computed again.
     """
 
     family: ClassVar[str] = "general"

@@ -116,7 +116,12 @@ def _train(
 ) -> tuple[Trained, Recommender]:
     """The model trained, on the CPU."""
     if isinstance(model, Baseline):
-        return model.fit_recbole(config.train, seed, device), model.cpu()
+        trained = model.fit_recbole(config.train, seed, device)
+        if device.type == "cpu":
+            return trained, model
+        here = build.create(config.name, data, config.model)  # RecBole's models hold tensors that do not move with them
+        here.load_state_dict({name: tensor.cpu() for name, tensor in model.state_dict().items()})
+        return trained, here
     kind = as_recbole(type(model), **model.arguments)
     with enclosed(seed):
         own = {"train_neg_sample_args": kind.negative_sampling}

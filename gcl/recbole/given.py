@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gcl.data import Dataset, Interactions, Sequences
 from gcl.data.sequences import SequenceRows, windows
+from gcl.errors import InputError
 
 METRICS = {"recall": "Recall", "ndcg": "NDCG", "hit_rate": "Hit", "precision": "Precision", "map": "MAP", "mrr": "MRR"}
 """gcl's name of a metric -> RecBole's."""
@@ -75,11 +76,18 @@ def dataset(config: Any, data: Dataset) -> Any:
 
 
 def loaders(config: Any, data: Dataset) -> Loaders:
-    """RecBole's loaders of train and valid, as its own ``data_preparation`` makes them."""
+    """RecBole's loaders of train and valid, as its own ``data_preparation`` makes them.
+
+    Raises:
+        InputError: RecBole cannot sample negatives, for a user has every item.
+    """
     utils = import_module("recbole.data.utils")
     whole = dataset(config, data)
     train, valid, test = whole.build()
-    train_sampler, valid_sampler, _ = utils.create_samplers(config, train, [train, valid, test])
+    try:
+        train_sampler, valid_sampler, _ = utils.create_samplers(config, train, [train, valid, test])
+    except ValueError as error:
+        raise InputError(f"RecBole cannot sample negatives on {data.name!r}: {error}") from error
     shuffled = config["shuffle"] is not False
     made = utils.get_dataloader(config, "train")(config, train, train_sampler, shuffle=shuffled)
     if not len(valid):

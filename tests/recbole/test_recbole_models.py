@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 
+import numpy as np
 import pytest
 import torch
 
@@ -75,3 +76,21 @@ def test_missing_packages_are_told(monkeypatch):
     monkeypatch.setattr(names, "MODULES", {"BPR": "no_such_module"})
     with pytest.raises(InputError, match="RecBole's BPR needs no_such_module, which is not installed"):
         names.check("BPR")
+
+
+def test_pop_counts_what_its_batches_hold():
+    data = tiny_dataset(users=40, items=30)
+    pop = recbole.baseline("Pop", data, train_batch_size=64, valid_metric="NDCG@5")
+    counts = pop.inner.item_cnt[1:, 0]
+    assert int(counts.max()) <= -(-len(data.train) // 32) and not torch.equal(counts, data.train.by_item.counts)
+
+
+def test_a_user_with_every_item_cannot_be_sampled_for():
+    rows = torch.cartesian_prod(torch.arange(2), torch.arange(6))
+    train = gcl.data.TrainInteractions(rows[:, 0], rows[:, 1], 3, 6)
+    last = [gcl.data.Interactions(torch.tensor([2]), torch.tensor([i]), 3, 6) for i in (0, 1)]
+    data = gcl.data.Dataset("full", gcl.data.Split(train, *last), *(np.arange(n).astype(str) for n in (3, 6)))
+    with pytest.raises(
+        InputError, match="RecBole cannot sample negatives on 'full': Some users have interacted with all"
+    ):
+        recbole.baseline("BPR", data, valid_metric="NDCG@5")
