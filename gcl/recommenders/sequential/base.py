@@ -56,7 +56,7 @@ class SequenceRecommender(Recommender):
         return self.loss_of(self.encode(batch)[0], batch)
 
     def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The states [n, d] that predict the targets of a batch, and the vectors [B, d] of its histories, in one pass."""
+        """The states [n, d] that predict a batch's targets, and the vectors [B, d] of its histories, in one pass."""
         history, length, targets = sequences_of(batch)
         if targets.dim() == 1:
             vectors = self.encoder.last(history, length)
