@@ -69,7 +69,8 @@ class Recommender(Recorded, nn.Module, ABC):
             )
         if "modalities" in self.needs and not data.modalities:
             raise InputError(
-                f"{name} needs item modalities, and {data.name!r} has none; choose a data set with features."
+                f"{name} needs item modalities, and {data.name!r} has none; choose a data set with features, or give "
+                "some: data.modalities={image: image.npy} (of columns: {text: {columns: [title]}})."
             )
         self.num_users, self.num_items = data.num_users, data.num_items
         self._kept: dict[str, tuple[Any, Any]] = {}
