@@ -7,6 +7,7 @@ from gcl.data.convert import convert
 from gcl.data.dataset import Dataset
 from gcl.data.delimited import from_csv
 from gcl.data.fetch import fetch
+from gcl.data.graphs import Graphs, load_graphs
 from gcl.data.interactions import CSR, Interactions, TrainInteractions
 from gcl.data.leaks import Finding, leaks
 from gcl.data.lists import from_lists
@@ -28,6 +29,7 @@ __all__ = [
     "Batch",
     "Dataset",
     "Finding",
+    "Graphs",
     "Interactions",
     "Loader",
     "Modalities",
@@ -57,6 +59,7 @@ __all__ = [
     "leaks",
     "leave_one_out",
     "load",
+    "load_graphs",
     "loader",
     "query",
     "ratio",

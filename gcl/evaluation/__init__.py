@@ -1,6 +1,7 @@
-"""Ranking metrics, the protocol that they hold under, and significance."""
+"""Ranking metrics, the protocol that they hold under, and significance; probes of embeddings."""
 
 from gcl.evaluation.metrics import METRICS, VARIANTS
+from gcl.evaluation.probes import Probe, ProbeSettings, probe
 from gcl.evaluation.protocol import Protocol
 from gcl.evaluation.ranking import Ranking, evaluate, rank
 from gcl.evaluation.result import Evaluation, Group
@@ -13,12 +14,15 @@ __all__ = [
     "Comparison",
     "Evaluation",
     "Group",
+    "Probe",
+    "ProbeSettings",
     "Protocol",
     "Ranking",
     "Scorer",
     "compare",
     "evaluate",
     "holm",
+    "probe",
     "rank",
     "top_k",
 ]
