@@ -8,6 +8,7 @@ import traceback
 from dataclasses import dataclass
 from multiprocessing import connection, parent_process
 from pathlib import Path
+from typing import Any
 
 from gcl.bench.limits import MARK, cut_at, within
 from gcl.bench.locks import locked
@@ -40,6 +41,8 @@ def work(job: Job, answer: connection.Connection) -> None:
     try:
         do(job)
         answer.send(None)
+    except KeyboardInterrupt as error:
+        raise SystemExit(130) from error
     except InputError as error:
         answer.send(str(error))
     except Exception as error:
@@ -58,7 +61,7 @@ def do(job: Job) -> None:
             check_same(cell)
             (cell.folder / MARK).unlink(missing_ok=True)
             if not done(cell):
-                within(cell.row.entry.seconds, cell.folder, lambda: _train(job))
+                _train(job)
     if job.measured is not None:
         measure(cell.folder, job.measured)
 
@@ -104,26 +107,26 @@ def _defaulted(cell: Cell, path: str) -> bool:
 
 
 def _train(job: Job) -> None:
+    """Train, or go on with, the run of a cell; the limit of seconds is on training, not on reading the data."""
     from gcl.bench import guards
     from gcl.data import load
     from gcl.training import fit_resolved, resume
     from gcl.training.run import RunDirectory
 
-    cell = job.cell
+    cell, seconds = job.cell, job.cell.row.entry.seconds
     if RunDirectory(cell.folder).resumable:
-        resume(cell.folder, progress=False)
+        within(seconds, cell.folder, lambda: resume(cell.folder, progress=False))
         return
     data = load(cell.row.source.name, **cell.config.data)
     guards.require_clean(data)
+    told: dict[str, Any] = {"seed": cell.seed, "device": job.device, "out": cell.folder}
     if cell.row.entry.engine == "recbole":
         from gcl import recbole
 
-        recbole.fit_resolved(cell.config, data, seed=cell.seed, device=job.device, out=cell.folder)
+        within(seconds, cell.folder, lambda: recbole.fit_resolved(cell.config, data, **told))
     else:
-        fit_resolved(
-            cell.config, data, seed=cell.seed, device=job.device, precision=job.precision, out=cell.folder,
-            progress=False,
-        )  # fmt: skip
+        told |= {"precision": job.precision, "progress": False}
+        within(seconds, cell.folder, lambda: fit_resolved(cell.config, data, **told))
 
 
 def _leave_with_parent() -> None:

@@ -17,6 +17,7 @@ from gcl.evaluation.top_k import scoring
 from gcl.training import load_run
 from gcl.training.checkpoint import exists, record_of
 from gcl.training.files import replacing, write_json
+from gcl.training.run import RunDirectory
 
 SPECTRUM = "spectrum"
 
@@ -66,9 +67,12 @@ def read(target: Path) -> Measures:
 
 def fingerprint(folder: Path) -> str:
     """12 hexadecimal digits of the weights of a run and of the settings it is evaluated under."""
+    if not exists(RunDirectory(folder).best):
+        raise InputError(
+            f"{folder} was stopped before an evaluated epoch was stored: there is nothing to report. Raise seconds; "
+            "RecBole's trainer stores nothing before its end."
+        )
     run = load_run(folder)
-    if not exists(run.directory.best):
-        raise InputError(f"{folder} was stopped before its first evaluation: there is nothing to report.")
     told: dict[str, Any] = {"weights": record_of(run.directory.best)["sha256"], "evaluate": run.config.evaluate}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 

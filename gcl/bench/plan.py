@@ -108,8 +108,11 @@ def plan(bench: Bench, out: Path, where: str) -> Plan:
             raise InputError(f"{where}: rows {taken[key]!r} and {row.label!r} would share a folder; rename one.")
         taken[key] = row.label
         made.trials(row)
-        for trial in row.entry.trials or [{}]:
-            made.finals(row, trial)
+        first = row.entry.trials[0] if row.entry.trials else {}
+        if row.entry.run:
+            made.finals(row, first)
+        else:
+            made.cell(row, "final", bench.seeds[0], first)
     return made
 
 

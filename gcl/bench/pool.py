@@ -12,6 +12,8 @@ from gcl.bench.job import Job, work
 
 log = logging.getLogger("gcl.bench")
 PRELOADED = ["gcl.bench.job", "gcl.training.trainer", "lightning_fabric", "torch.utils.tensorboard"]
+PATIENCE = 5.0
+"""Seconds in which processes that were interrupted from the terminal too may end by themselves."""
 Finished = Callable[[Job, str | None], Iterable[Job]]
 """Called with a job and what went wrong with it; returns the jobs that follow from it, to be done next."""
 
@@ -37,6 +39,10 @@ def run(jobs: Iterable[Job], workers: int, finished: Finished) -> None:
                 process, here, job = active.pop(sentinel)
                 process.join()
                 waiting.extendleft(reversed(list(finished(job, _outcome(process.exitcode, here)))))
+    except KeyboardInterrupt:
+        for process, _, _ in active.values():
+            process.join(PATIENCE)
+        raise
     finally:
         for process, _, _ in active.values():
             process.terminate()

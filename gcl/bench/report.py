@@ -127,7 +127,8 @@ def _published(table: Table) -> list[Block]:
 
 
 def _settings(table: Table) -> list[Block]:
-    common = shared([line.settings for line in table.lines if _trained(line)])
+    trained = [line.settings for line in table.lines if _trained(line)]
+    common = shared(trained) if len(trained) > 1 else {}
     rows = [
         [Text(_name(line.label, table.parity), "label"), Text(str(line.trials) if line.trials > 1 else "none"),
          Text(figure(line.valid)), Text(_epochs(line.records)), Text(words(_own(line, common)))]

@@ -67,7 +67,8 @@ class _Runner:
         self.plan, self.name = made, name
         self.parity = made.bench.parity
         self.open: dict[str, set[int]] = {}
-        self.chosen: dict[str, Settings] = {}
+        self.trials: dict[str, list[Cell]] = {}
+        self.finals: dict[str, list[Cell]] = {}
         self.failed: dict[str, str] = {}
 
     def run(self, workers: int) -> Outcome:
@@ -81,7 +82,7 @@ class _Runner:
 
     def _begin(self, row: Row) -> list[Job]:
         """The trials of a row that are not done; its final runs where they all are."""
-        trials = self.plan.trials(row)
+        trials = self.trials[_key(row)] = self.plan.trials(row)
         for cell in trials:
             check_same(cell)
         missing = [cell for cell in trials if not done(cell)]
@@ -104,27 +105,46 @@ class _Runner:
             return []
         waiting = self.open[_key(cell.row)]
         waiting.discard(cell.number)
-        return [] if waiting else self._choose(cell.row)
+        try:
+            return [] if waiting else self._choose(cell.row)
+        except InputError as error:
+            self.failed[f"{cell.row.label} on {cell.row.source.name}"] = str(error)
+            return []
 
     def _choose(self, row: Row) -> list[Job]:
-        """The final runs of a row under the settings of its best trial."""
-        trials = row.entry.trials
-        if len(trials) > 1:
-            part = "test" if self.parity else "valid"
-            found = [(cell, record(cell, self.parity)) for cell in self.plan.trials(row)]
-            reached = {c.number: value(r, part, self.plan.bench.metric) for c, r in found if r is not None}
-            known = {number: best for number, best in reached.items() if best is not None}
-            if not known:
-                return []
-            chosen = trials[max(known, key=lambda number: known[number])]
-        else:
-            chosen = trials[0] if trials else {}
-        self.chosen[_key(row)] = chosen
+        """The final runs of a row under the settings of its best trial.
+
+        Raises:
+            InputError: the folder of one holds a run of other settings.
+        """
+        chosen: Settings | None = row.entry.trials[0] if row.entry.trials else {}
+        if self.trials[_key(row)]:
+            chosen = self._best(self.trials[_key(row)])
+        if chosen is None:
+            return []
         finals = self.plan.finals(row, chosen)
         for cell in finals:
             if not cell.adopted:
                 check_same(cell)
+        self.finals[_key(row)] = finals
         return [self._job(cell) for cell in finals if not done(cell) or not self._measured(cell)]
+
+    def _best(self, trials: list[Cell]) -> Settings | None:
+        """The settings of the best trial on valid (of a parity comparison, on test), the first of equal ones."""
+        part, metric = "test" if self.parity else "valid", self.plan.bench.metric
+        stored = [(cell, told) for cell in trials if (told := record(cell, self.parity)) is not None]
+        splits = {told["split_hash"] for _, told in stored}
+        if len(splits) > 1:
+            raise InputError(
+                f"The trials of {trials[0].row.label} were made on different splits, {', '.join(sorted(splits))}: no "
+                f"best one can be chosen. Remove the older ones from {trials[0].folder.parent}."
+            )
+        best: tuple[float, Settings] | None = None
+        for cell, told in stored:
+            reached = value(told, part, metric)
+            if reached is not None and (best is None or reached > best[0]):
+                best = (reached, cell.row.entry.trials[cell.number])
+        return None if best is None else best[1]
 
     def _job(self, cell: Cell) -> Job:
         spec = self.plan.bench
@@ -143,13 +163,10 @@ class _Runner:
 
     def _records(self) -> list[tuple[Cell, Record]]:
         """All stored runs in the order of the file."""
-        cells = [cell for row in self.plan.rows for cell in self.plan.trials(row)]
-        cells += [c for row in self.plan.rows if _key(row) in self.chosen for c in self._finals(row)]
+        keys = [_key(row) for row in self.plan.rows]
+        cells = [cell for stage in (self.trials, self.finals) for key in keys for cell in stage.get(key, [])]
         found = [(cell, record(cell, self.parity)) for cell in cells]
         return [(cell, told) for cell, told in found if told is not None]
-
-    def _finals(self, row: Row) -> list[Cell]:
-        return self.plan.finals(row, self.chosen[_key(row)])
 
     def _write_records(self) -> None:
         write_records(self.plan.out, [told for _, told in self._records()])

@@ -61,13 +61,22 @@ class Bench(_Strict):
     precision: Literal["32", "bf16"] = "32"
 
 
+def located(file: str | Path) -> Path:
+    """The path itself, or where ``configs/bench`` has a comparison of this name: ``smoke``."""
+    from gcl.data import share
+
+    path = Path(file)
+    shipped = share("configs", "bench", f"{file}.yaml")
+    return shipped if not path.exists() and path.name == str(file) and shipped.is_file() else path
+
+
 def read(path: str | Path) -> Bench:
-    """The comparison in a YAML file.
+    """The comparison in a YAML file, or of a name in ``configs/bench``.
 
     Raises:
         InputError: the file cannot be read or breaks a rule; file, key, rule and value are named.
     """
-    path = Path(path)
+    path = located(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

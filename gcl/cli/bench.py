@@ -9,7 +9,9 @@ from gcl.cli.console import Json, Output
 
 
 def bench(
-    file: Annotated[Path, typer.Argument(metavar="FILE.yaml", help="The comparison; see configs/bench.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.yaml", help="The comparison, or the name of one in configs/bench: smoke.")
+    ],
     out: Annotated[Path | None, typer.Option(help="Folder of runs and report [runs/bench/<name of the file>].")] = None,
     workers: Annotated[int, typer.Option(help="So many runs at a time, each in a process of its own.")] = 1,
     json: Json = False,

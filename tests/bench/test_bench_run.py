@@ -99,6 +99,16 @@ def test_other_settings_in_a_folder_are_an_error(compared, table, tmp_path):
         bench(write(tmp_path, changed), copy)
 
 
+def test_trials_on_different_splits_cannot_be_chosen_from(compared, table, tmp_path):
+    _, out, _ = compared
+    copy = shutil.copytree(out, tmp_path / "out")
+    path = copy / "ratings/LightGCN-trial1/result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "split_hash": "0" * 16}))
+    text = "The trials of LightGCN were made on different splits, 0000000000000000, .*: no best one can be chosen"
+    with pytest.raises(InputError, match=text):
+        bench(write(tmp_path, comparison(table)), copy)
+
+
 def test_a_row_without_a_stored_run_is_in_no_table(table, tmp_path):
     tree = comparison(
         table,
@@ -178,16 +188,16 @@ def test_adopted_folders_must_fit(compared, tmp_path, gcl_data):
 
 
 def test_a_limit_of_seconds_cuts_and_stays(table, tmp_path):
-    slow = {"settings": {"dim": 4, "train.epochs": 100_000, "train.patience": None}, "seconds": 2}
+    slow = {"settings": {"dim": 4, "train.epochs": 100_000, "train.patience": None}, "seconds": 4}
     tree = comparison(table, reference=None, seeds=[0], models={"LightGCN": slow})
     outcome = bench(write(tmp_path, tree), tmp_path / "out")
     (line,) = outcome.tables[0].lines
-    assert line.cut == "cut at 2 seconds"
+    assert line.cut == "cut at 4 seconds"
     epochs = line.records[0]["epochs"]
     assert epochs >= 1
     again = bench(write(tmp_path, tree), tmp_path / "out")
     assert again.tables[0].lines[0].records[0]["epochs"] == epochs
-    slow["seconds"] = 3
+    slow["seconds"] = 6
     more = bench(write(tmp_path, tree), tmp_path / "out")
     assert more.tables[0].lines[0].records[0]["epochs"] > epochs
 
@@ -202,6 +212,14 @@ def test_a_metric_that_an_adopted_run_lacks(compared, table, tmp_path):
     )
     with pytest.raises(InputError, match=text):
         bench(write(tmp_path, tree), tmp_path / "out")
+
+
+def test_a_limit_before_the_first_epoch(table, tmp_path):
+    tree = comparison(table, reference=None, seeds=[0], models={"LightGCN": {"settings": {"dim": 4}, "seconds": 1e-6}})
+    outcome = bench(write(tmp_path, tree), tmp_path / "out")
+    (reason,) = outcome.failed.values()
+    assert "was stopped before an evaluated epoch was stored: there is nothing to report. Raise seconds" in reason
+    assert outcome.tables == []
 
 
 def test_one_process_at_a_time(compared, tmp_path):

@@ -79,6 +79,13 @@ def test_errors(changes, text):
         bench(**changes)
 
 
+def test_shipped_comparisons_have_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert read("smoke").reference == "LightGCN"
+    (tmp_path / "smoke").write_text("datasets: ml-100k\nmodels: {EASE: }\n")
+    assert list(read("smoke").models) == ["EASE"], "a file of the name goes first"
+
+
 def test_no_mapping():
     with pytest.raises(InputError, match=r"b.yaml must be a mapping with the keys datasets and models, got 3\."):
         parse(3, "b.yaml")
