@@ -19,7 +19,7 @@ class ModulusNoise(GraphView):
     ||h||, short rows more in angle; ``sigmoid`` sigmoid((||h|| - mean) / std), long rows more, at most eps;
     ``constant`` 1, which is :class:`gcl.views.Noise`. Readings of the modulus-guided perturbation of SIGER (Zhang et
     al., 2025), whose text does not fix one. Under a cosine ``proportional`` turns all rows alike: choose another where
-    the loss should tell them apart. A row of zeros is not moved (its sign is 0).
+    the loss should tell them apart. Means are over the rows given. A row of zeros is not moved (its sign is 0).
 
     As a view of a graph it acts after every step; :meth:`draw` moves any representations. The gradient passes
     unchanged: sign and length have none.

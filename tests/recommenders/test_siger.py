@@ -6,10 +6,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gcl.data import Interactions, Split, TrainInteractions, loader, query
+from gcl.data import Batch, Interactions, Split, TrainInteractions, loader, query
 from gcl.errors import InputError
 from gcl.graph import cooccurrence_graph, knn_graph
 from gcl.losses import AnchorStar, InfoNCE
+from gcl.recommenders.multimodal.base import Rows
 from gcl.recommenders.multimodal.siger import SIGER
 from gcl.testing import tiny_dataset
 from gcl.views import ModulusNoise, Noise
@@ -101,7 +102,9 @@ def test_a_detached_anchor_moves_the_semantics_alone():
         model = made(data, detach_anchor=detach)
         b, semantics, _ = model.sides()
         b = b.detach().requires_grad_()
-        loss = model.anchored(b, semantics, torch.arange(18))
+        every = Batch(torch.arange(18), torch.arange(18), torch.arange(18)[:, None])
+        at = Rows(torch.arange(42), every.users, every.items + 24, every.negatives + 24, 24)
+        loss = model.anchored(b, semantics, at)
         assert (torch.autograd.grad(loss, b, allow_unused=True)[0] is None) == detach
 
 
@@ -110,7 +113,7 @@ def test_a_batch_whose_items_lack_a_modality_has_no_anchor():
     model = made(data)
     b, semantics, _ = model.sides()
     missing = (~data.modalities["image"].present).nonzero().flatten()
-    value = model.anchored(b, semantics, missing)
+    value = model.anchored(b, semantics, Rows(torch.arange(42), missing, missing + 24, missing[:, None], 24))
     assert value.item() == 0 and value.requires_grad
 
 

@@ -12,8 +12,7 @@ from gcl.encoders.modality import missing_rows_left_out
 from gcl.errors import InputError
 from gcl.losses import BPR, MMD, InfoNCE, Objective
 from gcl.losses.regularisation import ego_square
-from gcl.recommenders.general.contrastive import contrast
-from gcl.recommenders.multimodal.base import Cold, Multimodal, bridge, ranking
+from gcl.recommenders.multimodal.base import Cold, Multimodal, Rows, bridge
 from gcl.recommenders.multimodal.semantic import SemanticView, neighbour_graphs
 
 
@@ -107,26 +106,27 @@ class MambaRec(Multimodal):
             for block, part in zip(self.refine, self.projected, strict=True)
         ]
 
-    def sides(self, refined: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """C and S, [U + I, d] each."""
+    def sides(self, refined: list[Tensor], at: Rows | None = None) -> tuple[Tensor, Tensor]:
+        """C and S, [U + I, d] each; some of their rows, [n, d]."""
         behaviour = self.encoder.read(self.encoder())
         q = self.encoder.split(self.encoder.table)[1]
         views = [
             view(q, self.dropout(self.norm(rows)), part.features.has(), self.bridge)
             for view, rows, part in zip(self.views, refined, self.projected, strict=True)
         ]
+        if at is not None:
+            behaviour, views = at.take(behaviour), [at.take(view) for view in views]
         return behaviour, self.fusion(views, behaviour)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Terms ``rank``, ``contrast``, ``alignment`` and ``reg``."""
-        refined = self.refined()
-        behaviour, side = self.sides(refined)
-        rank, rows = ranking(self.rank, *self.encoder.split(behaviour + side), batch)
+        at, refined = Rows.of(batch, self.num_users), self.refined()
+        behaviour, side = self.sides(refined, at)
+        rank, rows = at.rank(self.rank, behaviour + side)
         terms = {"rank": rank, "reg": self.reg * ego_square(*rows)}
         if self.weight:
-            (cu, ci), (su, si) = self.encoder.split(behaviour), self.encoder.split(side)
-            users = contrast(self.user_objective, su, cu, batch.users)
-            terms["contrast"] = self.weight * (users + contrast(self.item_objective, si, ci, batch.items))
+            objectives = self.user_objective, self.item_objective
+            terms["contrast"] = self.weight * at.contrast(objectives, side, behaviour)
         if self.alignment_weight and len(refined) > 1:
             terms["alignment"] = self.alignment_weight * self.apart(refined, batch.items)
         return terms

@@ -6,8 +6,7 @@ from gcl.data import Batch, Dataset
 from gcl.encoders import BehaviourFusion
 from gcl.losses import BPR, InfoNCE, Objective
 from gcl.losses.regularisation import ego_square
-from gcl.recommenders.general.contrastive import contrast
-from gcl.recommenders.multimodal.base import Cold, Multimodal, bridge, ranking
+from gcl.recommenders.multimodal.base import Cold, Multimodal, Rows, bridge
 from gcl.recommenders.multimodal.semantic import SemanticView, neighbour_graphs
 
 
@@ -17,7 +16,8 @@ class MGCN(Multimodal):
     x_m = W_m f + b_m; S_m = :class:`SemanticView` of q and x_m over the k nearest items; S = :class:`BehaviourFusion`
     of all S_m, gated by C. Loss = BPR on Y + weight * (objective(S_u, C_u) + objective(S_i, C_i)) + reg * ½ (||Y_u||² +
     ||Y_i||² + ||Y_j||²) / B; each id of the batch counts once in the contrast, where the authors count it as often as
-    the batch has it. All items are projected each step: the graphs read them all. With one modality S is S_m. The
+    the batch has it. All items are projected each step, as the graphs read
+    them all; only rows of the batch are fused. With one modality S is S_m. The
     authors let the learning rate fall by 0.96^(epoch / 50). Yu et al., MGCN (MM 2023).
 
     Args:
@@ -66,25 +66,27 @@ class MGCN(Multimodal):
         self.rank = BPR()
         self.weight, self.reg = weight, reg
 
-    def sides(self) -> tuple[Tensor, Tensor]:
-        """C and S, [U + I, d] each."""
+    def sides(self, at: Rows | None = None) -> tuple[Tensor, Tensor]:
+        """C and S, [U + I, d] each; some of their rows, [n, d]."""
         behaviour = self.encoder.read(self.encoder())
         q = self.encoder.split(self.encoder.table)[1]
         views = [
             view(q, projection(), projection.features.has(), self.bridge)
             for view, projection in zip(self.views, self.projected, strict=True)
         ]
+        if at is not None:
+            behaviour, views = at.take(behaviour), [at.take(view) for view in views]
         return behaviour, self.fusion(views, behaviour)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Terms ``rank``, ``contrast`` and ``reg``."""
-        behaviour, side = self.sides()
-        rank, rows = ranking(self.rank, *self.encoder.split(behaviour + side), batch)
+        at = Rows.of(batch, self.num_users)
+        behaviour, side = self.sides(at)
+        rank, rows = at.rank(self.rank, behaviour + side)
         terms = {"rank": rank, "reg": self.reg * ego_square(*rows)}
         if self.weight:
-            (cu, ci), (su, si) = self.encoder.split(behaviour), self.encoder.split(side)
-            users = contrast(self.user_objective, su, cu, batch.users)
-            terms["contrast"] = self.weight * (users + contrast(self.item_objective, si, ci, batch.items))
+            objectives = self.user_objective, self.item_objective
+            terms["contrast"] = self.weight * at.contrast(objectives, side, behaviour)
         return terms
 
     def tables(self) -> tuple[Tensor, Tensor]:

@@ -10,8 +10,7 @@ from gcl.errors import InputError
 from gcl.graph import cooccurrence_graph, mixed
 from gcl.losses import BPR, GroupContrast, InfoNCE, Objective
 from gcl.losses.regularisation import ego_square
-from gcl.recommenders.general.contrastive import contrast, contrast_batch
-from gcl.recommenders.multimodal.base import Cold, Multimodal, bridge, ranking
+from gcl.recommenders.multimodal.base import Cold, Multimodal, Rows, bridge
 from gcl.recommenders.multimodal.semantic import SemanticView, neighbour_graphs
 from gcl.views import ModulusNoise, Views, two_views
 
@@ -101,34 +100,34 @@ class SIGER(Multimodal):
         self.rank = BPR()
         self.weights, self.reg = (noise_weight, anchor_weight, fusion_weight), reg
 
-    def sides(self) -> tuple[Tensor, list[Tensor], Tensor]:
-        """B, every S_m and F, [U + I, d] each."""
+    def sides(self, at: Rows | None = None) -> tuple[Tensor, list[Tensor], Tensor]:
+        """B, every S_m and F, [U + I, d] each; some of their rows, [n, d]."""
         behaviour = self.encoder.read(self.encoder())
         q = self.encoder.split(self.encoder.table)[1]
         semantics = [
             view(q, part(), part.features.has(), self.bridge)
             for view, part in zip(self.semantic, self.projected, strict=True)
         ]
+        if at is not None:
+            behaviour, semantics = at.take(behaviour), [at.take(x) for x in semantics]
         return behaviour, semantics, self.fusion(semantics)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Terms ``rank``, ``perturbation``, ``anchor``, ``fusion`` and ``reg``; those of weight 0 are left out."""
-        behaviour, semantics, fused = self.sides()
         assert batch.negatives is not None, "the model's sampling declares negatives"
+        at = Rows.of(batch, self.num_users)
+        behaviour, semantics, fused = self.sides(at)
         ego = self.encoder.rows(self.encoder.table, batch.users, batch.items, batch.negatives)
-        rank, _ = ranking(self.rank, *self.encoder.split(behaviour + fused), batch)
+        rank, _ = at.rank(self.rank, behaviour + fused)
         terms = {"rank": rank, "reg": self.reg * ego_square(*ego)}
         objectives, (noise, anchor, fusion) = (self.user_objective, self.item_objective), self.weights
         if noise:
             looks = [self.perturbed(x) for x in (behaviour, fused)]
-            pairs = [contrast_batch(self.encoder, objectives, x1, x2, batch) for x1, x2 in looks]
-            terms["perturbation"] = noise * torch.stack(pairs).sum()
+            terms["perturbation"] = noise * torch.stack([at.contrast(objectives, *pair) for pair in looks]).sum()
         if anchor:
-            terms["anchor"] = anchor * self.anchored(behaviour, semantics, batch.items)
+            terms["anchor"] = anchor * self.anchored(behaviour, semantics, at)
         if fusion:
-            (bu, bi), (fu, fi) = self.encoder.split(behaviour), self.encoder.split(fused)
-            users = contrast(self.user_objective, bu, fu, batch.users)
-            terms["fusion"] = fusion * (users + contrast(self.item_objective, bi, fi, batch.items))
+            terms["fusion"] = fusion * at.contrast(objectives, behaviour, fused)
         return terms
 
     def perturbed(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -141,16 +140,17 @@ class SIGER(Multimodal):
                 looks[at] = looks[at] + view.draw(looks[at], self.generator)
         return looks[0], looks[1]
 
-    def anchored(self, behaviour: Tensor, semantics: list[Tensor], items: Tensor) -> Tensor:
-        """The anchor's loss of unique items that have all modalities."""
-        unique = torch.unique(items)
-        for part in self.projected:
-            unique = unique[part.features.present.index_select(0, unique)]
-        rows = [F.embedding(unique + self.num_users, x) for x in (behaviour, *semantics)]
-        if not len(unique):
+    def anchored(self, behaviour: Tensor, semantics: list[Tensor], at: Rows) -> Tensor:
+        """The anchor's loss of unique items that have all modalities; rows are those of a batch."""
+        places = torch.unique(at.items)
+        ids = at.nodes.index_select(0, places) - self.num_users
+        there = torch.stack([part.features.present.index_select(0, ids) for part in self.projected]).all(0)
+        places, ids = places[there], ids[there]
+        rows = [F.embedding(places, x) for x in (behaviour, *semantics)]
+        if not len(ids):
             return torch.stack(rows).sum() * 0
         rows[0] = rows[0].detach() if self.detach_anchor else rows[0]
-        value: Tensor = self.anchor(torch.stack(rows) if self.anchor.kind == "multiview" else tuple(rows), ids=unique)
+        value: Tensor = self.anchor(torch.stack(rows) if self.anchor.kind == "multiview" else tuple(rows), ids=ids)
         return value
 
     def tables(self) -> tuple[Tensor, Tensor]:
