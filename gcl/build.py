@@ -90,6 +90,28 @@ VIEWS: dict[str, tuple[str, str]] = {
 """Name -> where it is and its reference."""
 
 
+METHODS: dict[str, str] = {
+    name: f"gcl.ssl:{name}"
+    for name in ("DGI", "GRACE", "GCA", "BGRL", "GBT", "CCASSG", "InfoGraph", "GraphCL", "ADGCL", "Contrast")
+}
+"""Methods of graph SSL: name -> where it is."""
+
+
+def method_class(name: str) -> Any:
+    """The class of graph SSL of a name or an import path.
+
+    It is called ``Method(encoder, *, ...)`` and has ``level``, ``default_encoder(in_channels, ...)``, ``losses``,
+    ``phases``, ``embed`` and ``after_step``; raises as :func:`model_class`.
+    """
+    if ":" not in name and name not in METHODS:
+        raise InputError(f"Unknown method {name!r}. {nearest(name, METHODS)} Or an import path such as mypkg.mod:Mine.")
+    cls = _import(METHODS.get(name, name), "method")
+    missing = [part for part in ("level", "default_encoder", "phases", "embed", "after_step") if not hasattr(cls, part)]
+    if not isinstance(cls, type) or missing:
+        raise InputError(f"method {name!r} must be a class of graph SSL; it lacks {', '.join(missing) or 'a class'}.")
+    return cls
+
+
 def model_class(name: str) -> "type[Recommender]":
     """The recommender class of a name or an import path.
 
@@ -230,6 +252,8 @@ def plain(value: Any, where: str) -> Any:
 def name_of(cls: type) -> str:
     """The short name of a class of gcl, else its import path."""
     path = f"{cls.__module__}:{cls.__qualname__}"
+    if cls.__module__.startswith("gcl.ssl") and cls.__name__ in METHODS:
+        return cls.__name__
     for table in (MODELS, _views(), _objectives()):
         if table.get(cls.__name__) == path:
             return cls.__name__

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from gcl.cli import bench, catalogue, compare, datasets, doctor, evaluate, export, recommend, train, tune
+from gcl.cli import bench, catalogue, compare, datasets, doctor, evaluate, export, pretrain, recommend, train, tune
 from gcl.cli.console import LogLines, complain
 from gcl.errors import InputError
 
@@ -72,6 +72,8 @@ app.command(no_args_is_help=True)(export.export)
 app.command(no_args_is_help=True)(compare.compare)
 app.command(no_args_is_help=True)(bench.bench)
 app.command(no_args_is_help=True)(tune.tune)
+app.command(no_args_is_help=True)(pretrain.pretrain)
+app.command(no_args_is_help=True)(pretrain.probe)
 app.command()(catalogue.models)
 app.command()(catalogue.losses)
 app.command()(catalogue.views)

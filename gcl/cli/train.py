@@ -51,7 +51,7 @@ def train(
     """Train MODEL on DATASET, choose the epoch on valid, report on test; or go on with a run that was stopped."""
     output = Output(json)
     if resume is not None:
-        _alone(context)
+        alone(context)
     elif model is None or dataset is None or ("=" in dataset and not Path(dataset).exists()):
         raise InputError("gcl train needs MODEL and DATASET, such as gcl train SimGCL ml-100k dim=32, or --resume RUN.")
     from gcl import training
@@ -101,7 +101,7 @@ def _by_recbole(
         return recbole.fit_resolved(resolved, dataset, seed=seed, device=device, out=folder).result
 
 
-def _alone(context: typer.Context) -> None:
+def alone(context: typer.Context) -> None:
     """An error if anything but --json was given beside --resume."""
     given = [n for n in context.params if n not in ("resume", "json")]
     given = [n for n in given if getattr(context.get_parameter_source(n), "name", "") == "COMMANDLINE"]

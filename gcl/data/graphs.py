@@ -69,9 +69,7 @@ class Graphs:
         return found.hexdigest()[:12]
 
 
-def load_graphs(
-    source: "str | Data | Sequence[Data]", *, normalize: bool | None = None, inputs: Inputs | None = None
-) -> Graphs:
+def load_graphs(source: Any, *, normalize: bool | None = None, inputs: Inputs | None = None) -> Graphs:
     """A data set of graphs.
 
     Args:

@@ -4,6 +4,7 @@ from gcl.training.files import WriteError
 from gcl.training.finished import Run, load_run
 from gcl.training.fitting import fit, fit_resolved, resume
 from gcl.training.loop import train
+from gcl.training.pretrained import Pretrained, load_pretrained, pretrain
 from gcl.training.recommend import Recommendation
 from gcl.training.run import RunDirectory
 from gcl.training.seeds import generators
@@ -14,6 +15,7 @@ from gcl.training.watch import NonFiniteLoss
 __all__ = [
     "Interrupted",
     "NonFiniteLoss",
+    "Pretrained",
     "Recommendation",
     "Run",
     "RunDirectory",
@@ -22,7 +24,9 @@ __all__ = [
     "fit",
     "fit_resolved",
     "generators",
+    "load_pretrained",
     "load_run",
+    "pretrain",
     "resume",
     "train",
 ]

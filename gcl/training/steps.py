@@ -1,7 +1,7 @@
 """One step of training: every phase in turn, each moving its own parameters alone."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -9,10 +9,23 @@ from torch import Tensor, nn
 from gcl.data import Batch
 from gcl.errors import InputError
 from gcl.recommenders import Phase
-from gcl.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+
+class Rates(Protocol):
+    """What an optimiser takes where a phase does not say."""
+
+    @property
+    def lr(self) -> float:
+        """Learning rate."""
+        ...
+
+    @property
+    def weight_decay(self) -> float:
+        """L2 penalty."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -32,7 +45,7 @@ class Steps:
     is left in the gradients of others. ``optimisers``: name -> Adam.
     """
 
-    def __init__(self, phases: list[Phase], settings: TrainSettings, fabric: "Fabric") -> None:
+    def __init__(self, phases: list[Phase], settings: Rates, fabric: "Fabric") -> None:
         self.fabric = fabric
         own = [[p for p in phase.parameters if p.requires_grad] for phase in phases]
         self.optimisers = _optimisers(phases, own, settings)
@@ -60,9 +73,7 @@ class Steps:
         return names, values
 
 
-def _optimisers(
-    phases: list[Phase], own: list[list[nn.Parameter]], settings: TrainSettings
-) -> dict[str, torch.optim.Adam]:
+def _optimisers(phases: list[Phase], own: list[list[nn.Parameter]], settings: Rates) -> dict[str, torch.optim.Adam]:
     """One fused Adam a name, over the parameters of all phases of that name."""
     rates: dict[str, tuple[float, float]] = {}
     together: dict[str, dict[int, nn.Parameter]] = {}
