@@ -6,6 +6,7 @@ from torch import nn
 
 from gcl.data import Modality
 from gcl.encoders import DREAM, AttentionFusion, BehaviourFusion, Features, Projection
+from gcl.encoders.dream import centre
 from gcl.encoders.modality import missing_rows_left_out
 
 PRESENT = torch.tensor([True, True, False, True, True])
@@ -92,22 +93,21 @@ def test_dream_on_maps_and_dense_are_equal(training):
     (out * draw).sum().backward()
     (other * draw).sum().backward()
     torch.testing.assert_close(x.grad, y.grad, rtol=1e-4, atol=1e-4)
-    for mine, theirs in zip(dense.branches, maps.branches, strict=True):
-        taps = theirs.weight.grad
-        centre = taps[:, :, taps.shape[2] // 2, taps.shape[3] // 2]
-        torch.testing.assert_close(mine.weight.grad, centre, rtol=1e-4, atol=1e-4)
-        assert taps.count_nonzero() <= centre.numel(), "taps beside the centre get no gradient"
-    for a, b in zip([*dense.norms, dense.out_norm], [*maps.norms, maps.out_norm], strict=True):
-        torch.testing.assert_close(a.running_var, b.running_var)
+    taps = [theirs.weight.grad for theirs in maps.branches]
+    torch.testing.assert_close(dense.branch.weight.grad, torch.cat([centre(t) for t in taps]), rtol=1e-4, atol=1e-4)
+    assert all(t.count_nonzero() <= centre(t).numel() for t in taps), "taps beside the centre get no gradient"
+    torch.testing.assert_close(dense.norm.running_var, torch.cat([n.running_var for n in maps.norms]))
+    torch.testing.assert_close(dense.out_norm.running_var, maps.out_norm.running_var)
 
 
 def test_dream_starts_as_the_published_form_and_squares():
     torch.manual_seed(0)
-    spans = [[float(b.weight.detach().abs().max()) for b in DREAM(64, f).branches] for f in ("dense", "maps")]
-    for span in spans:
+    maps = [b.weight for b in DREAM(64, "maps").branches]
+    for weights in (maps, DREAM(64).branch.weight.split(64)):
+        span = [float(w.detach().abs().max()) for w in weights]
         assert span == pytest.approx([1 / 8, *[1 / 24] * 3, 1 / 8], rel=0.02)
     block = DREAM(4).eval()
-    f = torch.cat([torch.relu(n(b(x))) for n, b in zip(block.norms, block.branches, strict=True) for x in [X]], 1)
+    f = torch.relu(block.norm(block.branch(X)))
     gate = torch.maximum(torch.relu(f @ block.channel.weight.T), torch.sigmoid(f @ block.spatial.weight.T))
     torch.testing.assert_close(block(X), torch.relu(block.out_norm(block.out(f * f * gate))))
     with pytest.raises(ValueError, match="form must be 'dense' or 'maps', got 'conv'"):

@@ -50,7 +50,7 @@ def test_scoring_twice_gives_the_same_and_training_moves_the_statistics():
     data = tiny_dataset()
     model = made(data)
     asked = query(data, torch.arange(data.num_users), "valid")
-    norm = model.refine[0].norms[0]
+    norm = model.refine[0].norm
     before = norm.running_mean.clone()
     model.losses(first_batch(model, data))
     assert not torch.equal(norm.running_mean, before)

@@ -39,7 +39,7 @@ def built(name, data, **arguments):
     model = model_class(name)(data, dim=8, **arguments)
     for block in model.modules():
         if isinstance(block, DREAM):
-            torch.nn.init.normal_(block.channel.weight, std=0.5)
+            torch.nn.init.constant_(block.channel.weight, 0.0315)
     return model
 
 
