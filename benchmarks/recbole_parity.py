@@ -2,7 +2,7 @@
 
     python -m benchmarks.recbole_parity [--runs runs/parity]
 
-Two seeds each, in one thread, to early stopping; a finished run is not repeated. Stores results/recbole-parity.
+Two seeds each, in one thread, few epochs; a finished run is not repeated. Stores results/recbole-parity.
 """
 
 import argparse
@@ -21,9 +21,13 @@ RESULTS = Path(__file__).parent / "results"
 DATASET, SEEDS = "ml-100k", (0, 1)
 MODELS: dict[str, dict[str, Any]] = {
     "LightGCN": {"dim": 32, "layers": 2},
-    "SimGCL": {"dim": 32, "layers": 2, "weight": 0.1},
+    "SimGCL": {"dim": 32, "layers": 2, "weight": 0.02},
 }
-TRAIN = {"epochs": 40, "lr": 5e-3, "batch_size": 2048, "patience": 5, "metric": "ndcg@20"}
+SHARED = {"batch_size": 2048, "metric": "ndcg@20"}
+TRAIN: dict[str, dict[str, Any]] = {
+    "LightGCN": {**SHARED, "epochs": 40, "lr": 5e-3, "patience": 5},
+    "SimGCL": {**SHARED, "epochs": 20, "lr": 1e-2, "patience": 20},
+}
 SHOWN = ("recall@10", "ndcg@10", "recall@20", "ndcg@20")
 
 
@@ -34,10 +38,10 @@ def run(model: str, engine: str, seed: int, folder: Path) -> dict[str, Any]:
     if engine == "recbole":
         from gcl import recbole
 
-        settings = {"model": MODELS[model], "train": TRAIN}
+        settings = {"model": MODELS[model], "train": TRAIN[model]}
         done = recbole.fit(f"gcl:{model}", DATASET, settings=settings, plain=True, seed=seed, device="cpu", out=folder)
     else:
-        settings = {**MODELS[model], "train": TRAIN, "plain": True, "progress": False}
+        settings = {**MODELS[model], "train": TRAIN[model], "plain": True, "progress": False}
         done = gcl.fit(model, DATASET, seed=seed, device="cpu", out=folder, **settings)
     return dict(done.result)
 
@@ -85,7 +89,8 @@ def main() -> None:
             print(model, engine, rows[-1]["test"]["ndcg@20"], rows[-1]["best_epoch"], flush=True)
     stored = {"machine": machine, "models": MODELS, "train": TRAIN, "rows": rows}
     (RESULTS / "recbole-parity.json").write_text(json.dumps(stored, indent=1) + "\n")
-    note = f"{DATASET}, two seeds, at most {TRAIN['epochs']} epochs, patience {TRAIN['patience']}. {caption(machine)}"
+    cut = ", ".join(f"{model} {train['epochs']}" for model, train in TRAIN.items())
+    note = f"{DATASET}, two seeds; epochs, cut for both trainers alike: {cut}. {caption(machine)}"
     (RESULTS / "recbole-parity.md").write_text(f"{table(rows)}\n\n{note}\n")
 
 

@@ -1,5 +1,6 @@
 """gcl's recommenders as models of RecBole: its trainer, its loaders, its evaluator take them as its own."""
 
+import copyreg
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -127,7 +128,8 @@ def as_recbole(model: type[Recommender], **arguments: Any) -> type[Bridge]:
     Its name is the model's after ``Gcl``; its objects have gcl's recommender as ``model``. Losses come from RecBole's
     batches: pairs with RecBole's negatives (set ``train_neg_sample_args`` to the class's ``negative_sampling``), or
     RecBole's prefixes, one target a row. The hooks ``begin_epoch`` and ``after_step`` are called. Views and dropout
-    draw from torch's own generator, which RecBole seeds.
+    draw from torch's own generator, which RecBole seeds. Checkpoints are RecBole's own, pickled; its trainer reads them
+    on torch 2.6 and newer inside :func:`gcl.recbole.compat.trusting`.
 
     Raises:
         InputError: a model that RecBole's data sets or loaders cannot feed; when it is built, a model of several phases
@@ -149,7 +151,26 @@ def as_recbole(model: type[Recommender], **arguments: Any) -> type[Bridge]:
         "input_type": kinds.PAIRWISE if sampling.negatives else kinds.POINTWISE,
         "negative_sampling": _negative_sampling(sampling),
     }
-    return type(f"Gcl{model.__name__}", (Bridge, base), body)
+    made: Any = _Made(f"Gcl{model.__name__}", (Bridge, base), body)
+    return made
+
+
+class _Made(type):
+    """The type of the classes that are made here: a checkpoint of RecBole, which holds one, can make it again."""
+
+    kind: type[Recommender]
+    given_arguments: dict[str, Any]
+
+
+def _made_of(cls: _Made) -> tuple[Any, ...]:
+    return _again, (cls.kind, cls.given_arguments)
+
+
+def _again(model: type[Recommender], arguments: dict[str, Any]) -> type[Bridge]:
+    return as_recbole(model, **arguments)
+
+
+copyreg.pickle(_Made, _made_of)
 
 
 def from_recbole(dataset: Any) -> Dataset:

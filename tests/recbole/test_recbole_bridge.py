@@ -6,7 +6,7 @@ import torch
 import gcl
 from gcl.data import Batch
 from gcl.errors import InputError
-from gcl.recbole import as_recbole, given
+from gcl.recbole import as_recbole, compat, given
 from gcl.recbole.enclosure import enclosed
 from gcl.testing import tiny_dataset
 
@@ -118,8 +118,13 @@ def test_in_a_script_of_recbole(tmp_path):
             train, valid, test = data_preparation(config, create_dataset(config))
             bridge = kind(config, train._dataset)
             trainer = Trainer(config, bridge)
-            trainer.fit(train, valid, verbose=False, saved=False)
-            found = trainer.evaluate(test, load_best_model=False)
+            trainer.fit(train, valid, verbose=False)
+            with compat.trusting():
+                found = trainer.evaluate(test)
+            again = Trainer(config, kind(config, train._dataset))
+            compat.resume(again, trainer.saved_model_file)
+        assert again.start_epoch == 1
+        assert all(torch.equal(a, b) for a, b in zip(again.model.parameters(), bridge.parameters(), strict=True))
         assert 0 <= found["ndcg@10"] <= 1 and bridge.data.num_users == 20
         assert sorted(bridge.data.item_ids)[0] == "i0" and bridge.data.train.history.counts.max() <= 12
 
