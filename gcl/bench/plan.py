@@ -176,4 +176,9 @@ def _adopted(row: Row, path: Path, at: int) -> Cell:
         raise InputError(
             f"models.{row.name}.run: {path} is a run on {run.result['dataset']!r}, not on {row.source.name!r}."
         )
-    return Cell(row, "final", at, int(run.result["seed"]), path, {}, run.config, adopted=True)
+    told = {
+        leaf.removeprefix("model."): value
+        for leaf, value in run.config.leaves().items()
+        if run.config.origins[leaf] not in ("default", "data set")
+    }
+    return Cell(row, "final", at, int(run.result["seed"]), path, told, run.config, adopted=True)

@@ -73,17 +73,18 @@ def _curves(axes: Any, table: Table) -> None:
 
 
 def _cost(axes: Any, table: Table) -> None:
-    for at, line in enumerate(table.lines):
+    spent = [max(line.average("seconds_to_best"), 0.1) for line in table.lines]
+    for at, (line, seconds) in enumerate(zip(table.lines, spent, strict=True)):
         found = line.test[table.metric]
-        seconds = max(line.average("seconds_to_best"), 0.1)
         axes.errorbar(
             seconds, found.mean, yerr=found.deviation, color=_colour(at), marker=_marker(at), capsize=3, markersize=6,
             linestyle="none", label=line.label,
         )  # fmt: skip
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    if max(spent) / min(spent) > 8:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set(xlabel="seconds to best", ylabel=f"test {table.metric}")
     _legend(axes)
 

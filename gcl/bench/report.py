@@ -20,9 +20,9 @@ LEFT = frozenset({"settings"})
 LEGEND = "Test; mean ± deviation over seeds, the best mean in bold."
 TESTED = (
     "Users in pairs, each user's {metric} being the mean over seeds. Interval: bootstrap over users. p: sign-flip "
-    "permutation test, corrected by Holm over the rows of this table. d: mean over deviation of the differences. The "
-    "test tells whether these trained models serve users differently; the deviation over seeds tells how far training "
-    "itself varies."
+    "permutation test, corrected by Holm over all comparisons of this table. d: mean over deviation of the "
+    "differences. The test tells whether these trained models serve users differently; the deviation over seeds tells "
+    "how far training itself varies."
 )
 COST = (
     "Seconds of training, evaluation on valid included, mean over seeds; to best: the share of them up to the chosen "
@@ -91,26 +91,21 @@ def _main(table: Table) -> Grid:
 
 
 def _significance(table: Table) -> list[Block]:
-    """Every row beside the reference."""
-    if table.note:
-        return [Paragraph(table.note)]
-    tested = [(line, line.against) for line in table.lines if line.against is not None]
-    if not tested:
-        return []
-    rows = []
-    for line, against in tested:
-        found = against.found
-        tone: Tone = "muted" if against.p >= LEVEL else "better" if found.difference > 0 else "worse"
-        told = (f"{found.difference:+.4f}", f"{found.low:+.4f} to {found.high:+.4f}", f"{against.p:.4f}",
-                f"{found.effect:+.2f}")  # fmt: skip
-        rows.append([Text(_name(line.label, table.parity), "label"), *(Text(one, tone) for one in told)])
-    name = tested[0][1].reference
-    columns = ("model", f"{table.metric} less {name}'s", "95 % interval", "p (Holm)", "effect d")
-    return [
-        Heading(3, f"Against {name}"),
-        Grid(columns, rows),
-        Paragraph(TESTED.format(metric=table.metric), small=True),
-    ]
+    """Every row beside each reference."""
+    made: list[Block] = [Paragraph(table.note)] if table.note else []
+    for name in dict.fromkeys(against.reference for line in table.lines for against in line.against):
+        rows = []
+        for line, against in ((n, a) for n in table.lines for a in n.against if a.reference == name):
+            found = against.found
+            tone: Tone = "muted" if against.p >= LEVEL else "better" if found.difference > 0 else "worse"
+            told = (f"{found.difference:+.4f}", f"{found.low:+.4f} to {found.high:+.4f}", f"{against.p:.4f}",
+                    f"{found.effect:+.2f}")  # fmt: skip
+            rows.append([Text(_name(line.label, table.parity), "label"), *(Text(one, tone) for one in told)])
+        columns = ("model", f"{table.metric} less {name}'s", "95 % interval", "p (Holm)", "effect d")
+        made += [Heading(3, f"Against {name}"), Grid(columns, rows)]
+    if len(made) > 1:
+        made.append(Paragraph(TESTED.format(metric=table.metric), small=True))
+    return made
 
 
 def _published(table: Table) -> list[Block]:
@@ -130,7 +125,7 @@ def _settings(table: Table) -> list[Block]:
     trained = [line.settings for line in table.lines if _trained(line)]
     common = shared(trained) if len(trained) > 1 else {}
     rows = [
-        [Text(_name(line.label, table.parity), "label"), Text(str(line.trials) if line.trials > 1 else "none"),
+        [Text(_name(line.label, table.parity), "label"), Text(_tried(line), "" if line.trials > 1 else "muted"),
          Text(figure(line.valid)), Text(_epochs(line.records)), Text(words(_own(line, common)))]
         for line in table.lines
     ]  # fmt: skip
@@ -144,6 +139,12 @@ def _own(line: Line, common: Mapping[str, object]) -> dict[str, object]:
     """Settings of a row that are not shared; of a closed form only those that it reads."""
     read = {k: v for k, v in line.settings.items() if _trained(line) or not k.startswith("train.")}
     return {k: v for k, v in read.items() if k not in common or common[k] != v}
+
+
+def _tried(line: Line) -> str:
+    if line.records[0]["adopted"]:
+        return "as stored"
+    return str(line.trials) if line.trials > 1 else "none"
 
 
 def _trained(line: Line) -> bool:

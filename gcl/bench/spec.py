@@ -52,7 +52,7 @@ class Bench(_Strict):
     trial: Settings = Field({}, description="of the runs that choose settings")
     final: Settings = Field({}, description="of the runs that are reported")
     budget: int | None = Field(None, ge=1, description="most trials that an entry may have")
-    reference: str | None = Field(None, description="the row that every other is tested against")
+    reference: list[str] = Field([], description="rows, one or several, that every other is tested against")
     tuned: bool = Field(False, description="start from configs/<model>/<dataset>.yaml where it is there")
     select: Literal["valid", "test"] = Field("valid", description="where trials are chosen; test only with parity")
     parity: bool = Field(False, description="repeat a published practice of choosing on test; every table says so")
@@ -94,6 +94,8 @@ def parse(tree: Any, where: str) -> Bench:
             raise InputError(f"{where}: {key} is missing or empty; name one at least.")
     values["datasets"] = _sources(values["datasets"], where)
     values["models"] = _entries(values["models"], where)
+    if isinstance(values.get("reference"), str):
+        values["reference"] = [values["reference"]]
     found = checked(Bench, values, where)
     _check(found, where)
     return found
@@ -136,16 +138,21 @@ def _check(bench: Bench, where: str) -> None:
         raise InputError(f"{where}: parity means choosing trials on test; add select: test, or remove parity.")
     for name, entry in bench.models.items():
         _check_entry(bench, entry, f"{where}: models.{name}")
-    for key, names in (("datasets", [s.name for s in bench.datasets]), ("seeds", bench.seeds)):
-        repeated = sorted({str(n) for n in names if names.count(n) > 1})  # type: ignore[arg-type]
+    for key, names in (
+        ("datasets", [s.name for s in bench.datasets]),
+        ("seeds", [str(seed) for seed in bench.seeds]),
+        ("reference", bench.reference),
+    ):
+        repeated = sorted({n for n in names if names.count(n) > 1})
         if repeated:
             raise InputError(f"{where}: {key} has {', '.join(repeated)} twice; keep one.")
-    if bench.reference is not None:
+    if bench.reference:
         from gcl.bench.plan import labels
 
         valid = [label for name, entry in bench.models.items() for label, _ in labels(name, entry)]
-        if bench.reference not in valid:
-            raise InputError(f"{where}: reference {bench.reference!r} is no row. {nearest(bench.reference, valid)}")
+        for name in bench.reference:
+            if name not in valid:
+                raise InputError(f"{where}: reference {name!r} is no row. {nearest(name, valid)}")
 
 
 def _check_entry(bench: Bench, entry: Entry, place: str) -> None:

@@ -55,7 +55,7 @@ class Line:
     vectors: dict[str, float]
     spectrum: tuple[float, ...]
     gaps: tuple[Gap, ...]
-    against: Against | None = None
+    against: tuple[Against, ...] = ()
 
     @property
     def cut(self) -> str:
@@ -103,7 +103,7 @@ class Table:
                 "settings": line.settings,
                 "trials": line.trials,
                 "cut": line.cut or None,
-                "against": None if line.against is None else _told(line.against),
+                "against": [_told(one) for one in line.against],
                 "published": [asdict(gap) for gap in line.gaps],
                 "seconds": line.average("seconds"),
                 "seconds_to_best": line.average("seconds_to_best"),
@@ -180,22 +180,22 @@ def _groups(found: list[tuple[Group, ...]]) -> dict[tuple[str, int, int], dict[s
     return means
 
 
-def _against(lines: list[Line], rows: dict[str, Runs], metric: str, reference: str | None) -> tuple[list[Line], str]:
-    """The lines with their comparison, p corrected by Holm over the table; and what is to be said of it."""
-    if reference is None:
-        return lines, ""
+def _against(
+    lines: list[Line], rows: dict[str, Runs], metric: str, references: Sequence[str]
+) -> tuple[list[Line], str]:
+    """The lines with their comparisons, p corrected by Holm over all of the table; and what is to be said of it."""
+    missing = [name for name in references if name not in rows]
+    note = f"No stored run under this protocol, so nothing is tested against: {', '.join(missing)}." if missing else ""
+    bases = [name for name in references if name in rows]
+    if not bases:
+        return lines, note
     means = {label: measure.mean([m.evaluation for _, _, m in cells], metric) for label, cells in rows.items()}
-    if reference not in means:
-        return lines, f"The reference {reference} has no stored run under this protocol: nothing is tested."
-    others = [line.label for line in lines if line.label != reference]
-    made = {label: compare(means[reference], means[label], [metric])[metric] for label in others}
-    adjusted = dict(zip(made, holm([found.p_permutation for found in made.values()]), strict=True))
-    told = {label: Against(reference, found, adjusted[label]) for label, found in made.items()}
-    return [_with(line, told.get(line.label)) for line in lines], ""
-
-
-def _with(line: Line, against: Against | None) -> Line:
-    return replace(line, against=against)
+    pairs = [(base, label) for base in bases for label in rows if label != base]
+    made = [compare(means[base], means[label], [metric])[metric] for base, label in pairs]
+    told: dict[str, list[Against]] = {}
+    for (base, label), found, p in zip(pairs, made, holm([one.p_permutation for one in made]), strict=True):
+        told.setdefault(label, []).append(Against(base, found, p))
+    return [replace(line, against=tuple(told.get(line.label, ()))) for line in lines], note
 
 
 def figure(values: Sequence[float]) -> Figure:

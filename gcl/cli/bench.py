@@ -22,18 +22,19 @@ def bench(
     """
     output = Output(json)
     from gcl.bench import bench as compare
+    from gcl.bench.report import figure
     from gcl.bench.tables import PARITY
 
     outcome = compare(file, out, workers)
     for table in outcome.tables:
         output.line(table.title)
+        bases = list(dict.fromkeys(one.reference for line in table.lines for one in line.against))
         rows = []
         for line in table.lines:
-            figures = [
-                f"{f.mean:.4f}" + ("" if f.deviation is None else f" ± {f.deviation:.4f}") for f in line.test.values()
-            ]
-            rows.append([line.label, *figures, "" if line.against is None else f"{line.against.p:.4f}", line.cut])
-        output.table(("model", *table.show, "p", "note"), rows, numbers=True)
+            figures = [figure(found) for found in line.test.values()]
+            p = {one.reference: f"{one.p:.4f}" for one in line.against}
+            rows.append([line.label, *figures, *(p.get(base, "") for base in bases), line.cut])
+        output.table(("model", *table.show, *(f"p {base}" for base in bases), "note"), rows, numbers=True)
         if table.parity:
             output.line(PARITY)
     output.line(f"report: {outcome.out / 'report.html'}")

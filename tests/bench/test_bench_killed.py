@@ -30,7 +30,7 @@ def begun(out):
 @pytest.mark.slow
 def test_killed_and_resumed(table, tmp_path):
     """Five SIGKILLs, in turn of the command alone and of all its processes."""
-    tree = comparison(table, models={"LightGCN": comparison(table)["models"]["LightGCN"]}, reference=None)
+    tree = comparison(table, models={"LightGCN": comparison(table)["models"]["LightGCN"]}, reference=[])
     tree["settings"] = {**tree["settings"], "train.epochs": 12, "train.patience": 12, "train.checkpoint_seconds": 0.01}
     file, out, chance = write(tmp_path, tree), tmp_path / "killed", random.Random(0)
     for kill in range(KILLS):

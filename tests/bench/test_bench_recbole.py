@@ -21,13 +21,13 @@ def test_rows_of_recbole(table, tmp_path):
     assert outcome.failed == {}
     (found,) = outcome.tables
     assert [line.label for line in found.lines] == list(models)
-    assert all(line.against for line in found.lines[1:])
+    assert all(len(line.against) == 1 for line in found.lines[1:])
     assert found.lines[2].cut == "cut at 2 epochs"
     assert outcome.records[1]["engine"] == "recbole"
 
 
 def test_unknown_model_of_recbole(table, tmp_path):
     pytest.importorskip("recbole")
-    tree = comparison(table, reference=None, models={"A": {"model": "ItemKN", "engine": "recbole"}})
+    tree = comparison(table, reference=[], models={"A": {"model": "ItemKN", "engine": "recbole"}})
     with pytest.raises(InputError, match=r"small.yaml: models.A: .*ItemKNN"):
         bench(write(tmp_path, tree), tmp_path / "out")

@@ -59,7 +59,7 @@ def no_matplotlib(monkeypatch):
 
 
 def test_without_matplotlib(no_matplotlib, table, tmp_path, caplog):
-    tree = comparison(table, seeds=[0], models={"Popularity": None}, reference=None)
+    tree = comparison(table, seeds=[0], models={"Popularity": None}, reference=[])
     bench(write(tmp_path, tree), tmp_path / "out")
     told = (tmp_path / "out/report.md").read_text()
     assert "Without plots: matplotlib is not installed (pip install 'gcl-rec[plots]')." in told

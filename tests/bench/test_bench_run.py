@@ -10,6 +10,7 @@ from benches import comparison, stable, without_cost, write
 from gcl.bench import bench, parse
 from gcl.bench.locks import locked
 from gcl.errors import InputError
+from gcl.evaluation import holm
 from gcl.training import load_run
 
 
@@ -47,7 +48,7 @@ def test_figures_are_means_over_seeds(compared):
     found = line.test["ndcg@5"]
     assert found.mean == pytest.approx(sum(values) / 2, abs=1e-6)
     assert found.deviation == pytest.approx(abs(values[0] - values[1]) / 2**0.5, abs=1e-6)
-    assert line.against.found.difference == pytest.approx(
+    assert line.against[0].found.difference == pytest.approx(
         found.mean - next(x for x in table.lines if x.label == "LightGCN").test["ndcg@5"].mean, abs=1e-6
     )
     assert line.spectrum[0] == pytest.approx(1)
@@ -112,7 +113,7 @@ def test_trials_on_different_splits_cannot_be_chosen_from(compared, table, tmp_p
 def test_a_row_without_a_stored_run_is_in_no_table(table, tmp_path):
     tree = comparison(
         table,
-        reference=None,
+        reference=[],
         seeds=[0],
         models={"Popularity": None, "LightGCN": {"settings": {"dim": 4, "train.lr": 1e30}}},
     )
@@ -140,7 +141,7 @@ def test_rows_of_different_protocols_stand_in_different_tables(table, tmp_path):
     outcome = bench(write(tmp_path, tree), tmp_path / "out")
     assert [[line.label for line in t.lines] for t in outcome.tables] == [["Popularity", "EASE"], ["all"]]
     assert "nothing left out" in outcome.tables[1].title
-    note = "The reference Popularity has no stored run under this protocol: nothing is tested."
+    note = "No stored run under this protocol, so nothing is tested against: Popularity."
     assert outcome.tables[1].note == note
     assert note in (tmp_path / "out/report.md").read_text()
 
@@ -151,7 +152,7 @@ def test_parity_names_itself_everywhere(table, tmp_path):
         select="test",
         parity=True,
         seeds=[0],
-        reference=None,
+        reference=[],
         models={"EASE": {"trials": [{"l2": 1.0}, {"l2": 500.0}]}},
     )
     outcome = bench(write(tmp_path, tree), tmp_path / "out")
@@ -176,6 +177,23 @@ def test_finished_folders_are_taken_as_they_are(compared, table, tmp_path):
     assert not (tmp_path / "out/ratings").exists() or not list((tmp_path / "out/ratings").glob("ours*"))
 
 
+def test_several_references(compared, table, tmp_path):
+    """Four comparisons of three rows with two references, corrected together."""
+    _, out, _ = compared
+    models = {n: {"run": [str(out / f"ratings/{n}-seed{s}") for s in (0, 1)]} for n in ("Popularity", "LightGCN")}
+    models["other"] = {"run": [str(out / f"ratings/SimGCL-DCL-seed{s}") for s in (0, 1)]}
+    tree = comparison(table, models=models, reference=["Popularity", "LightGCN"])
+    (found,) = bench(write(tmp_path, tree), tmp_path / "out").tables
+    told = {line.label: [one.reference for one in line.against] for line in found.lines}
+    assert told == {"Popularity": ["LightGCN"], "LightGCN": ["Popularity"], "other": ["Popularity", "LightGCN"]}
+    made = [one for line in found.lines for one in line.against]
+    raw = [one.found.p_permutation for one in made]
+    assert [one.p for one in made] == pytest.approx(holm(raw))
+    text = (tmp_path / "out/report.md").read_text()
+    assert "### Against Popularity" in text
+    assert "### Against LightGCN" in text
+
+
 def test_adopted_folders_must_fit(compared, tmp_path, gcl_data):
     _, out, _ = compared
     folder = out / "ratings/LightGCN-seed0"
@@ -189,7 +207,7 @@ def test_adopted_folders_must_fit(compared, tmp_path, gcl_data):
 
 def test_a_limit_of_seconds_cuts_and_stays(table, tmp_path):
     slow = {"settings": {"dim": 4, "train.epochs": 100_000, "train.patience": None}, "seconds": 4}
-    tree = comparison(table, reference=None, seeds=[0], models={"LightGCN": slow})
+    tree = comparison(table, reference=[], seeds=[0], models={"LightGCN": slow})
     outcome = bench(write(tmp_path, tree), tmp_path / "out")
     (line,) = outcome.tables[0].lines
     assert line.cut == "cut at 4 seconds"
@@ -204,9 +222,7 @@ def test_a_limit_of_seconds_cuts_and_stays(table, tmp_path):
 
 def test_a_metric_that_an_adopted_run_lacks(compared, table, tmp_path):
     _, out, _ = compared
-    tree = comparison(
-        table, models={"A": {"run": str(out / "ratings/LightGCN-seed0")}}, reference=None, metric="ndcg@3"
-    )
+    tree = comparison(table, models={"A": {"run": str(out / "ratings/LightGCN-seed0")}}, reference=[], metric="ndcg@3")
     text = (
         r"metric 'ndcg@3' is not among those of .*ratings.csv \(test: full ranking.*\); give evaluate.k in settings, or"
     )
@@ -215,7 +231,7 @@ def test_a_metric_that_an_adopted_run_lacks(compared, table, tmp_path):
 
 
 def test_a_limit_before_the_first_epoch(table, tmp_path):
-    tree = comparison(table, reference=None, seeds=[0], models={"LightGCN": {"settings": {"dim": 4}, "seconds": 1e-6}})
+    tree = comparison(table, reference=[], seeds=[0], models={"LightGCN": {"settings": {"dim": 4}, "seconds": 1e-6}})
     outcome = bench(write(tmp_path, tree), tmp_path / "out")
     (reason,) = outcome.failed.values()
     assert "was stopped before an evaluated epoch was stored: there is nothing to report. Raise seconds" in reason

@@ -50,6 +50,7 @@ def test_read(tmp_path):
         ({"models": {"A": {"seconds": -1}}}, "b.yaml: models.A: seconds must be greater than 0, got -1.0."),
         ({"select": "test"}, "b.yaml: select must be valid, got 'test': choosing on the part that is reported makes"),
         ({"parity": True}, "b.yaml: parity means choosing trials on test; add select: test, or remove parity."),
+        ({"reference": ["Popularity", "Popularity"]}, "b.yaml: reference has Popularity twice; keep one."),
         ({"reference": "Popularty"}, "b.yaml: reference 'Popularty' is no row. Did you mean 'Popularity'?"),
         (
             {"budget": 1, "models": {"EASE": {"trials": [{"l2": 1}, {"l2": 2}]}}},
@@ -81,7 +82,7 @@ def test_errors(changes, text):
 
 def test_shipped_comparisons_have_names(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert read("smoke").reference == "LightGCN"
+    assert read("smoke").reference == ["LightGCN"]
     (tmp_path / "smoke").write_text("datasets: ml-100k\nmodels: {EASE: }\n")
     assert list(read("smoke").models) == ["EASE"], "a file of the name goes first"
 

@@ -23,7 +23,7 @@ def test_bench_prints_tables_and_one_object(file, tmp_path):
     called = good("bench", file, "--out", tmp_path / "out", "--json")
     (table,) = called.json["tables"]
     assert [row["row"] for row in table["rows"]] == ["Popularity", "EASE"]
-    against = table["rows"][1]["against"]
+    (against,) = table["rows"][1]["against"]
     assert against["reference"] == "Popularity"
     assert 0 < against["p_holm"] <= 1
     assert called.json["failed"] == {}
