@@ -183,7 +183,7 @@ def test_cold_rows_stay_zero_and_are_no_negatives(name):
         batch = next(iter(loader(data, model.sampling, 999, torch.Generator().manual_seed(0))))
         assert bool(warm[batch.negatives].all())
     ids = made(name, data, cold="ids")
-    assert not getattr(ids.sampling, "known", False) and not ids.some_cold
+    assert not ids.some_cold and ids.sampling == model.sampling
     assert all(bool((p[-4:] != 0).all()) for n, p in ids.named_parameters() if n.endswith("table"))
 
 

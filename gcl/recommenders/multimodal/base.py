@@ -26,9 +26,9 @@ class Multimodal(Recommender):
     losses of this modality, and is ranked by what else is known of it. :meth:`hide` takes a modality from all items of
     a trained model, as if it were missing at test.
 
-    **Cold items** have no train row. ``cold="modalities"``: their row of the id table is 0 and stays 0, and they are
-    never drawn as negatives, so that modalities alone rank them, unspoilt. ``cold="ids"``: as the authors' codes have
-    it, with the random row they began with, and as negatives like all others.
+    **Cold items** have no train row, and are never drawn as negatives (as MMRec, where most of these methods' codes
+    live, has it). ``cold="modalities"``: their row of the id table is 0 and stays 0, so that modalities alone rank
+    them. ``cold="ids"``: they keep the random row that they began with, as in the authors' codes.
     """
 
     needs = frozenset({"modalities"})
@@ -39,7 +39,8 @@ class Multimodal(Recommender):
             raise InputError(f"cold of {type(self).__name__} must be 'modalities' or 'ids', got {cold!r}.")
         self.names = tuple(data.modalities)
         warm = data.train.by_item.counts > 0
-        self.some_cold = cold == "modalities" and not bool(warm.all())
+        self.all_warm = bool(warm.all())
+        self.some_cold = cold == "modalities" and not self.all_warm
         self.register_buffer("warm", warm, persistent=False)
         if self.some_cold:
             log.info("%d items without train rows are ranked by their modalities", int((~warm).sum()))
@@ -57,10 +58,10 @@ class Multimodal(Recommender):
         return [p for p in self.projections if isinstance(p, Projection)]
 
     def ranked_pairs(self, negatives: int) -> Pairs:
-        """The sampling of a ranking loss: negatives among warm items where cold ones are ranked by modalities."""
+        """The sampling of a ranking loss: negatives among warm items."""
         if negatives < 1:
             raise InputError(f"negatives must be at least 1 for a ranking loss, got {negatives}.")
-        return Pairs(negatives, known=self.some_cold)
+        return Pairs(negatives, known=not self.all_warm)
 
     def without_cold(self, table: nn.Parameter, first: int = 0) -> None:
         """Set rows of cold items of a table (items from row ``first`` on) to 0, and keep them there."""
