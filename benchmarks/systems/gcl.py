@@ -27,7 +27,8 @@ def train(job: dict[str, Any]) -> Callable[[], None]:
     """
     device, data = torch.device("cpu"), dataset(job["dataset"])
     with initialising(0):
-        model = create(job["model"], data, {"layers": job["layers"], "dim": job["dim"], **job["options"]})
+        sizes = {name: job[name] for name in ("layers", "dim") if name in job}
+        model = create(job["model"], data, {**sizes, **job["options"]})
     with borrowed(device) as ambient:
         stage = Stage(model, data, TrainSettings(batch_size=job["batch_size"]), 0, fabric(device, "32"), ambient)
 
