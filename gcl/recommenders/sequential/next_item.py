@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from gcl.data import Dataset, TrainInteractions
 from gcl.data.negatives import RankMap
+from gcl.losses.functional.catalogue import mean_catalogue_softmax
 from gcl.losses.functional.numerics import softplus
-from gcl.losses.functional.sampled import catalogue_softmax, sampled_softmax
+from gcl.losses.functional.sampled import sampled_softmax
 
 Loss = Literal["softmax", "sampled", "bce", "gbce"]
 
@@ -76,7 +77,7 @@ class NextItem(nn.Module):
         self, states: Tensor, catalogue: Catalogue, targets: Tensor, users: Tensor, generator: torch.Generator | None
     ) -> Tensor:
         if self.loss == "softmax":
-            return catalogue_softmax(states, catalogue.items(), targets).mean()
+            return mean_catalogue_softmax(states, catalogue.items(), targets)
         generator = generator or torch.default_generator
         if self.loss == "sampled":
             return self._sampled(states, catalogue, targets, generator).mean()
