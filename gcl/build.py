@@ -97,19 +97,43 @@ METHODS: dict[str, str] = {
 """Methods of graph SSL: name -> where it is."""
 
 
+ENCODERS = {"GCN": "gcl.encoders.gnn:GCN", "GIN": "gcl.encoders.gnn:GIN"}
+"""Encoders of graphs: name -> where it is."""
+
+
 def method_class(name: str) -> Any:
     """The class of graph SSL of a name or an import path.
 
-    It is called ``Method(encoder, *, ...)`` and has ``level``, ``default_encoder(in_channels, ...)``, ``losses``,
-    ``phases``, ``embed`` and ``after_step``; raises as :func:`model_class`.
+    It is called ``Method(encoder, *, ...)`` and has ``level``, ``phases``, ``embed`` and ``after_step``, and mostly
+    ``default_encoder(in_channels, ...)``; raises as :func:`model_class`.
     """
     if ":" not in name and name not in METHODS:
         raise InputError(f"Unknown method {name!r}. {nearest(name, METHODS)} Or an import path such as mypkg.mod:Mine.")
     cls = _import(METHODS.get(name, name), "method")
-    missing = [part for part in ("level", "default_encoder", "phases", "embed", "after_step") if not hasattr(cls, part)]
+    missing = [part for part in ("level", "phases", "embed", "after_step") if not hasattr(cls, part)]
     if not isinstance(cls, type) or missing:
         raise InputError(f"method {name!r} must be a class of graph SSL; it lacks {', '.join(missing) or 'a class'}.")
     return cls
+
+
+def encoder_class(spec: Any) -> tuple[Any, dict[str, Any]]:
+    """The class or function that makes a graph encoder, called with the width of ``x`` first, and its arguments.
+
+    ``spec``: a name, ``GCN`` or ``GIN``, an import path, or a mapping with one and arguments.
+
+    Raises:
+        InputError: no such name, or nothing that can be called there.
+    """
+    spec = {"name": spec} if isinstance(spec, str) else spec
+    if not isinstance(spec, Mapping) or not isinstance(name := spec.get("name"), str):
+        raise InputError(f"encoder must be a name or a mapping with a name, got {spec!r}.")
+    if ":" not in name and name not in ENCODERS:
+        path = "torch_geometric.nn:GAT"
+        raise InputError(f"Unknown encoder {name!r}. {nearest(name, ENCODERS)} Or an import path such as {path}.")
+    made = _import(ENCODERS.get(name, name), "encoder")
+    if not callable(made):
+        raise InputError(f"encoder {name!r} must be a class or function that makes a module.")
+    return made, {key: value for key, value in spec.items() if key != "name"}
 
 
 def model_class(name: str) -> "type[Recommender]":

@@ -93,7 +93,9 @@ def resolve(
 ) -> Pretraining:
     """The configuration of ``method`` on the graphs ``dataset``; arguments as those of :func:`gcl.config.resolve`.
 
-    The section ``model`` holds the arguments of the method and those of its encoder, such as ``hidden``.
+    The section ``model`` holds the arguments of the method and those of its encoder, such as ``hidden``; or another
+    ``encoder``: ``{name: GCN, channels: [256, 128]}``, ``{name: GIN, ...}`` of gcl, or an import path such as
+    ``torch_geometric.nn:GAT`` with its arguments but the first, the width of ``x``.
 
     Raises:
         InputError: an unknown method or key (with the nearest name), a value of another type, an unreadable file.
@@ -122,14 +124,17 @@ def resolve(
 
 
 def split_arguments(method: str, values: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The section ``model`` as arguments of the method and of its encoder, checked, specifications made instances."""
+    """The section ``model`` as arguments of the method and of its own encoder: checked, specifications as instances."""
     cls = build.method_class(method)
     own, inner = _own(cls), _inner(cls)
-    unknown(values, [*own, *inner], method)
-    return (
-        check(cls, {n: v for n, v in values.items() if n in own}, method, build.converters()),
-        check(cls.default_encoder, {n: v for n, v in values.items() if n in inner}, method),
-    )
+    if values.get("encoder") is not None:
+        build.encoder_class(values["encoder"])
+    rest = {n: v for n, v in values.items() if n != "encoder"}
+    unknown(rest, [*own, *inner], method)
+    made = check(cls, {n: v for n, v in rest.items() if n in own}, method, build.converters())
+    if not inner:
+        return made, {}
+    return made, check(cls.default_encoder, {n: v for n, v in rest.items() if n in inner}, method)
 
 
 def _own(cls: Any) -> dict[str, Any]:
@@ -137,13 +142,16 @@ def _own(cls: Any) -> dict[str, Any]:
 
 
 def _inner(cls: Any) -> dict[str, Any]:
-    return {name: default for name, (_, default) in parameters(cls.default_encoder).items() if name != "in_channels"}
+    maker = getattr(cls, "default_encoder", None)
+    known = {} if maker is None else parameters(maker)
+    return {name: default for name, (_, default) in known.items() if name != "in_channels"}
 
 
 def _known(method: str) -> dict[str, dict[str, Any]]:
     """Section -> argument -> default."""
     cls = build.method_class(method)
-    model = {n: v if v is REQUIRED else build.plain(v, n) for n, v in {**_inner(cls), **_own(cls)}.items()}
+    arguments = {"encoder": None, **_inner(cls), **_own(cls)}
+    model = {n: v if v is REQUIRED else build.plain(v, n) for n, v in arguments.items()}
     data = {n: default for n, (_, default) in parameters(load_graphs).items() if n != "source"}
     train = {**PretrainSettings.model_validate({}).model_dump(mode="json"), **getattr(cls, "train_defaults", {})}
     return {
@@ -160,8 +168,12 @@ def _validated(method: str, values: Mapping[str, dict[str, Any]]) -> dict[str, d
     missing = [n for n, v in {**_inner(cls), **_own(cls)}.items() if v is REQUIRED and n not in values["model"]]
     if missing:
         raise InputError(f"{method} needs {', '.join(missing)}; give {missing[0]}=...")
+    if values["model"].get("encoder") is None and not hasattr(cls, "default_encoder"):
+        raise InputError(
+            f"{method} has no encoder of its own; give one, such as encoder='{{name: GCN, channels: [256]}}'."
+        )
     return {
-        "model": build.plain({**inner, **own}, "model"),
+        "model": build.plain({"encoder": values["model"].get("encoder"), **inner, **own}, "model"),
         "data": check(load_graphs, values["data"], "data", only=("normalize", "inputs")),
         "train": settings(PretrainSettings, values["train"], "train").model_dump(mode="json"),
         "probe": settings(ProbeSettings, values["probe"], "probe").model_dump(mode="json"),

@@ -156,19 +156,25 @@ def make(config: Pretraining, graphs: Graphs, seed: int) -> Any:
         InputError: a method of graphs for a set of nodes, or the other way round; arguments that do not fit.
     """
     cls = build.method_class(config.name)
-    if cls.level != graphs.level:
-        raise InputError(
-            f"{config.name} learns from {_WHAT[cls.level]}, and {graphs.name} has {_WHAT[graphs.level]}; "
-            f"choose another method or data set."
-        )
     own, inner = split_arguments(config.name, config.model)
     with initialising(seed):
         try:
-            return cls(cls.default_encoder(graphs.num_features, **inner), **own)
+            if config.model["encoder"] is None:
+                encoder = cls.default_encoder(graphs.num_features, **inner)
+            else:
+                maker, arguments = build.encoder_class(config.model["encoder"])
+                encoder = maker(graphs.num_features, **arguments)
+            made = cls(encoder, **own)
         except InputError:
             raise
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise InputError(f"{config.name}: {error}") from error
+    if made.level != graphs.level:
+        raise InputError(
+            f"{config.name} learns from {_WHAT[made.level]}, and {graphs.name} has {_WHAT[graphs.level]}; "
+            "choose another method or data set."
+        )
+    return made
 
 
 _WHAT = {"node": "nodes of one graph", "graph": "many graphs"}

@@ -170,6 +170,28 @@ def test_errors(method, source, given, text, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_another_encoder_by_name_or_import_path():
+    graphs = load_graphs(blocks())
+    given = ["encoder={name: torch_geometric.nn:GAT, hidden_channels: 8, num_layers: 2, heads: 2}", "hidden=5"]
+    found = resolve("ownmethod:Mine", "ownmethod:blocks", [*given, "encoder.heads=4"])
+    assert type(make(found, graphs, 0).encoder).__name__ == "GAT"
+    assert found.model["encoder"]["heads"] == 4
+    free = resolve("Contrast", "ownmethod:blocks", ["encoder=GCN", "encoder.channels=[6]"])
+    assert make(free, graphs, 0).encoder.out_channels == 6
+    for setting, text in (
+        ("encoder=GCNN", "Unknown encoder 'GCNN'. Did you mean 'GCN'?"),
+        ("encoder={channels: [3]}", "encoder must be a name or a mapping with a name, got {'channels': [3]}."),
+        ("encoder=ownmethod:torch.nn", "ownmethod has no 'torch.nn'"),
+        ("encoder=gcl.losses.base:ORDER", "encoder 'gcl.losses.base:ORDER' must be a class or function"),
+        ("encoder={name: GCN, width: 3}", "Contrast: GCN.__init__() got an unexpected keyword argument 'width'"),
+    ):
+        with pytest.raises(InputError) as error:
+            make(resolve("Contrast", "ownmethod:blocks", [setting]), graphs, 0)
+        assert text in str(error.value)
+    with pytest.raises(InputError, match="Contrast has no encoder of its own; give one: encoder="):
+        resolve("Contrast", "ownmethod:blocks")
+
+
 def test_files_that_are_no_configuration(tmp_path):
     path = tmp_path / "c.yaml"
     for text, told in (
