@@ -1,0 +1,135 @@
+"""The contract of the graph SSL methods: an encoder, what it is trained on, and what is read off it."""
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from gcl.arguments import Recorded
+from gcl.encoders.weights import edge_weights
+from gcl.errors import InputError
+from gcl.losses.base import Kind, Objective
+from gcl.views.batches import graphs_of
+
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
+
+Level = Literal["node", "graph"]
+Losses = Callable[["Data", torch.Generator | None], dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One optimiser step: of ``parameters``, on the sum of the named terms of ``losses``.
+
+    As :class:`gcl.recommenders.base.Phase`, with losses of a graph or a batch of graphs, and a generator.
+    """
+
+    name: str
+    parameters: Iterable[nn.Parameter]
+    losses: Losses
+    lr: float | None = None
+    weight_decay: float | None = None
+
+
+class Method(Recorded, nn.Module, ABC):
+    """Base of all graph SSL methods: ``Method(encoder, *, ...)``, keyword arguments are the configuration.
+
+    ``encoder`` is any module called ``(x, edge_index)`` that returns states of nodes [N, d] and says its width as
+    ``out_channels``, such as torch_geometric's models. ``edge_weight`` of the data reaches it as an argument where it
+    takes one, else as weights of messages (:func:`gcl.encoders.weights.edge_weights`). Graphs are the sums of their
+    nodes. All randomness of a step comes from the generator, torch's own where it is None.
+    """
+
+    level: Level = "node"
+    """What is represented: every node, or every graph of a batch."""
+    objective_kinds: ClassVar[tuple[Kind, ...]] = ("pair",)
+    reference: ClassVar[str] = ""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.arguments.pop("encoder", None)
+        objective = self.arguments.get("objective")
+        if isinstance(objective, Objective) and objective.kind not in self.objective_kinds:
+            raise InputError(
+                f"objective of {type(self).__name__} must be of kind {' or '.join(self.objective_kinds)}, got "
+                f"{type(objective).__name__} of kind {objective.kind}; `gcl losses` lists them by kind."
+            )
+        self.encoder = encoder
+        self.channels = width(encoder, "out_channels")
+
+    @abstractmethod
+    def losses(self, data: "Data", generator: torch.Generator | None = None) -> dict[str, Tensor]:
+        """Named, weighted terms of a graph or a batch of graphs, each mean-reduced; their sum is minimised."""
+
+    def phases(self) -> list[Phase]:
+        """The optimiser steps of one batch, in order; phases of equal name share one optimiser."""
+        return [Phase("main", [p for p in self.parameters() if p.requires_grad], self.losses)]
+
+    def after_step(self, step: int) -> None:
+        """Hook after all phases of a batch, steps counted from 1; what it changes is in the state dict."""
+
+    @torch.no_grad()
+    def embed(self, data: "Data") -> Tensor:
+        """What the encoder makes of the data as it is, in eval mode, before any projection: [N, d] or [G, d]."""
+        training = self.training
+        self.eval()
+        try:
+            return represent(self.encoder, data, self.level)
+        finally:
+            self.train(training)
+
+
+def width(encoder: nn.Module, name: str) -> int:
+    """``in_channels`` or ``out_channels`` of an encoder.
+
+    Raises:
+        InputError: it does not say.
+    """
+    found = getattr(encoder, name, None)
+    if not isinstance(found, int) or isinstance(found, bool) or found < 1:
+        raise InputError(
+            f"encoder must have {name}, the width of its {'input' if name.startswith('in') else 'output'}, as a whole "
+            f"number, got {found!r} of {type(encoder).__name__}; set it as an attribute."
+        )
+    return found
+
+
+def encode(encoder: nn.Module, data: "Data") -> Tensor:
+    """States of the nodes of ``data``, [N, d]; weights of edges act in every encoder."""
+    names = inspect.signature(encoder.forward).parameters
+    batch = {"batch": data.batch} if "batch" in names and getattr(data, "batch", None) is not None else {}
+    weight = getattr(data, "edge_weight", None)
+    if weight is None:
+        return encoder(data.x, data.edge_index, **batch)
+    if getattr(encoder, "supports_edge_weight", "edge_weight" in names):
+        return encoder(data.x, data.edge_index, edge_weight=weight, **batch)
+    with edge_weights(encoder, data.edge_index, weight):
+        return encoder(data.x, data.edge_index, **batch)
+
+
+def pooled(states: Tensor, data: "Data") -> Tensor:
+    """Sums of states [N, d] over every graph, [G, d]; a graph without nodes is 0."""
+    batch, graphs = graphs_of(data)
+    return states.new_zeros(graphs, states.shape[1]).index_add(0, batch, states)
+
+
+def represent(encoder: nn.Module, data: "Data", level: Level) -> Tensor:
+    """Nodes [N, d], or graphs [G, d]."""
+    states = encode(encoder, data)
+    return states if level == "node" else pooled(states, data)
+
+
+def reset(module: nn.Module) -> nn.Module:
+    """The module with new parameters, by its own ``reset_parameters`` or those of its parts."""
+    own = getattr(module, "reset_parameters", None)
+    if own is not None:
+        own()
+    else:
+        for part in module.children():
+            reset(part)
+    return module
