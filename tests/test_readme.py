@@ -33,6 +33,13 @@ def test_own_parts_train_from_the_command_line(folder):
     run(folder, "-m", "gcl.cli", "train", "SimGCL", *short, *parts, "--out", "a")
     run(folder, "-m", "gcl.cli", "train", "mine:Sharp", *short, "--out", "b")
     assert (folder / "b/result.json").exists()
+    composed = re.search(r"objective='(\{name: Contrast[^']*)'", README)
+    run(folder, "-m", "gcl.cli", "train", "SimGCL", *short, f"objective={composed[1]}", "--out", "c")
+
+
+def test_an_objective_of_slots():
+    text = next(text for kind, text in BLOCKS if kind == "python" and "Contrast(" in text and "import gcl" not in text)
+    run(ROOT, "-c", text + "\nimport torch\nassert loss(torch.eye(4), torch.eye(4)).isfinite()")
 
 
 def test_own_model_passes_the_suite(folder):
