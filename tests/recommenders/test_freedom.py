@@ -60,6 +60,7 @@ def test_edges_are_drawn_by_degree_and_normalised_anew():
     low, high = counts[chance < chance.quantile(0.25)].mean(), counts[chance > chance.quantile(0.75)].mean()
     assert high > 1.3 * low
     graph = model.thinned()
+    assert graph is model.thinned() and graph.num_edges == 2 * int(model.edges.sum()) and graph.symmetric
     kept = (dense(model.encoder.adj) != 0).float()
     kept[:60, 60:][data.train.user[order], data.train.item[order]] = model.edges.float()
     kept[60:, :60] = kept[:60, 60:].T

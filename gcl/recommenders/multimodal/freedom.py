@@ -75,6 +75,7 @@ class FREEDOM(Multimodal):
         self.graph = self.mixture()
         self.objective = objective.build(data.num_items, dim)
         self.item_layers, self.drop, self.reg = item_layers, drop, reg
+        self.thin: tuple[tuple[int, int], Adjacency] | None = None
         self.register_buffer("edges", torch.ones(self.encoder.adj.num_undirected, dtype=torch.bool))
 
     def begin_epoch(self, epoch: int, generator: torch.Generator) -> None:
@@ -87,12 +88,16 @@ class FREEDOM(Multimodal):
         self.edges.zero_().index_fill_(0, chosen, True)
 
     def thinned(self) -> Adjacency:
-        """The user-item graph of the epoch."""
+        """The user-item graph of the epoch, with the edges drawn and no others; made once an epoch."""
         adj = self.encoder.adj
         if not self.drop:
             return adj
-        factor = self.edges.float().index_select(0, adj.undirected)
-        return adj.scaled(factor, renormalize=True, symmetric=True)
+        state = self.edges.data_ptr(), self.edges._version
+        if self.thin is None or self.thin[0] != state:
+            kept = self.edges.index_select(0, adj.undirected)
+            row, col = adj.row[kept].long(), adj.indices[kept].long()
+            self.thin = state, Adjacency.from_edges(row, col, adj.num_rows, adj.num_cols).normalize("sym")
+        return self.thin[1]
 
     def seen(self, graph: Adjacency) -> tuple[Tensor, Tensor]:
         """Representations of users and of items, on a user-item graph."""
