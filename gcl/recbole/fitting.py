@@ -93,7 +93,7 @@ def fit_resolved(
             "train.refit is not known to RecBole's trainer; leave it out, or train without --engine recbole."
         )
     config, data = opened(config, dataset)
-    chosen_metric(config.train["metric"], config.evaluate, data.num_items)
+    metric = chosen_metric(config.train["metric"], config.evaluate, data.num_items)
     model = build.create(config.name, data, config.model)
     facts = {"seed": seed, "device": str(chosen), "precision": "32", "engine": ENGINE, ENGINE: version("recbole")}
     begin(run, config, data, facts)
@@ -103,7 +103,7 @@ def fit_resolved(
         run.append(line)
     found = {part: _evaluated(model, data, part, config) for part in ("valid", "test")}
     metrics = {part: made.metrics if made else {} for part, made in found.items()}
-    value = metrics["valid"].get(config.train["metric"])
+    value = metrics["valid"].get(metric)
     best = {"epoch": trained.best_epoch, "value": value, "valid": metrics["valid"], "refit": False}
     checkpoint.save(run.best, model.state_dict(), best)
     seconds = round(time.monotonic() - began, 3)

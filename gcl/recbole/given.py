@@ -36,8 +36,9 @@ def configure(
     """RecBole's configuration of a model under its own settings and gcl's section ``train``.
 
     ``train.patience`` p is RecBole's ``stopping_step`` p - 1: RecBole stops after one evaluation more without gain.
+    Its metric on valid is that of full ranking, whatever candidates gcl evaluates.
     """
-    name, _, k = str(train["metric"]).partition("@")
+    name, _, k = str(train["metric"]).partition("/")[0].partition("@")
     patience = train["patience"]
     given: dict[str, Any] = {
         **{key: value for key, value in settings.items() if key != "train_neg_sample_args"},

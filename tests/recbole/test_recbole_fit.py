@@ -74,6 +74,15 @@ def test_gcls_model_in_recboles_trainer(tmp_path):
     assert run.evaluate("test").metrics == run.result["metrics"]["test"]
 
 
+def test_sampled_candidates_are_of_gcls_evaluation_alone(tmp_path):
+    run = fit("ItemKNN", tmp_path / "run", evaluate={"k": [5], "candidates": "uni3"})
+    assert "ndcg@5/uni3" in run.result["metrics"]["test"] and set(run.directory.lines()[0]) == {
+        "epoch",
+        "loss",
+        "ndcg@5",
+    }
+
+
 def test_names_that_both_have(tmp_path):
     assert recbole.resolved("LightGCN", tiny_dataset()).name == "gcl.recbole:LightGCN"
     assert recbole.resolved("gcl:LightGCN", tiny_dataset()).name == "LightGCN"
