@@ -1,12 +1,29 @@
 """A comparison stops where test has leaked into training."""
 
+from pathlib import Path
+
 import torch
 from torch import Tensor, nn
 
-from gcl.data import Dataset
+from gcl.data import Dataset, cards
 from gcl.data.leaks import leaks
-from gcl.errors import InputError
+from gcl.data.locate import locate
+from gcl.errors import InputError, nearest
 from gcl.graph import Adjacency
+
+
+def require_here(name: str) -> None:
+    """An error where a data set is not on this machine, before the first run would find out.
+
+    Raises:
+        InputError: a card whose files are not here, or a path that is not.
+    """
+    if name in cards.names():
+        locate(cards.find(name))
+    elif not Path(name).exists():
+        raise InputError(
+            f"datasets: {name!r} is no file or folder, nor the name of a card. {nearest(name, cards.names())}"
+        )
 
 
 def require_clean(data: Dataset) -> None:

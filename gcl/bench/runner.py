@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gcl.bench import pool
+from gcl.bench.guards import require_here
 from gcl.bench.job import Job, check_same, done
 from gcl.bench.locks import locked
 from gcl.bench.measure import fingerprint, kept_of
@@ -15,6 +16,7 @@ from gcl.bench.records import Record, record, value
 from gcl.bench.report import write, write_records
 from gcl.bench.spec import Bench, Settings, read
 from gcl.bench.tables import Table, tables
+from gcl.bench.winners import written
 from gcl.errors import InputError
 
 log = logging.getLogger("gcl.bench")
@@ -35,7 +37,7 @@ class Outcome:
 
 
 def bench(file: str | Path | Bench, out: str | Path | None = None, workers: int = 1, name: str = "bench") -> Outcome:
-    """Train what a comparison lacks, and write ``results.jsonl``, ``report.md`` and ``report.html``.
+    """Train what a comparison lacks, and write ``results.jsonl``, ``report.md``, ``report.html`` and chosen settings.
 
     A finished run is not repeated; one that was stopped goes on from its last checkpoint, in its folder
     ``OUT/<dataset>/<row>-trial<n>`` or ``-seed<n>``. Every run has a process of its own.
@@ -74,6 +76,8 @@ class _Runner:
     def run(self, workers: int) -> Outcome:
         """Everything that is still to do, then the report; the report also after an interruption."""
         jobs = [job for row in self.plan.rows for job in self._begin(row)]
+        for name in {job.cell.row.source.name for job in jobs if not done(job.cell) and not _given(job.cell)}:
+            require_here(name)
         try:
             pool.run(jobs, workers, self._finished)
         finally:
@@ -127,7 +131,18 @@ class _Runner:
             if not cell.adopted:
                 check_same(cell)
         self.finals[_key(row)] = finals
+        if self.trials[_key(row)]:
+            self._write_winner(finals[0])
         return [self._job(cell) for cell in finals if not done(cell) or not self._measured(cell)]
+
+    def _write_winner(self, cell: Cell) -> None:
+        """The chosen settings as a file, ``OUT/settings/<row>/<dataset>.yaml``; the protocol is no part of them."""
+        row, found = cell.row, record(self.trials[_key(cell.row)][0], self.parity)
+        closed = found is not None and not found["epochs"]
+        told = f"chosen on {'test (parity)' if self.parity else 'valid'} by {self.plan.bench.metric} among"
+        path = self.plan.out / "settings" / row.folder / f"{place(row.source.name)}.yaml"
+        without = ("evaluate", "train") if closed else ("evaluate",)
+        written(path, cell.config, f"{told} {len(row.entry.trials)} trials of {self.name}", without)
 
     def _best(self, trials: list[Cell]) -> Settings | None:
         """The settings of the best trial on valid (of a parity comparison, on test), the first of equal ones."""
@@ -177,6 +192,11 @@ class _Runner:
         outcome = Outcome(self.plan.out, made, [told for _, told in stored], self.failed)
         write(self.plan, self.name, outcome.tables, outcome.records, self.failed)
         return outcome
+
+
+def _given(cell: Cell) -> bool:
+    """Whether the data come from files that the settings name."""
+    return cell.config.data.get("train") is not None
 
 
 def _key(row: Row) -> str:

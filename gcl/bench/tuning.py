@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from gcl.bench import pool
 from gcl.bench import space as spaces
 from gcl.bench.job import Job, check_same, done
@@ -18,10 +16,11 @@ from gcl.bench.plan import NO_END, Cell, Row, place
 from gcl.bench.records import record, value
 from gcl.bench.space import Choice, Range, Space
 from gcl.bench.spec import Entry, Source
+from gcl.bench.winners import written
 from gcl.bench.words import word
-from gcl.config import SECTIONS, Resolved, resolve
+from gcl.config import Resolved, resolve
 from gcl.errors import InputError
-from gcl.training.files import write_json, write_text
+from gcl.training.files import write_json
 from gcl.training.select import chosen_metric
 
 log = logging.getLogger("gcl.bench")
@@ -195,11 +194,8 @@ class _Search:
             raise InputError(f"No trial of {self.model} on {self.dataset} could be trained: {trials[-1].problem}")
         best = max(known, key=lambda trial: (trial.value, -trial.number))
         config = self.out / f"{place(self.dataset)}.yaml"
-        head = (
-            f"# {self.model} on {self.dataset}: {self.metric()} {best.value:.4f} on valid, the best of {len(trials)} "
-            f"trials (gcl tune), seed {self.seed}.\n"
-        )
-        write_text(config, head + yaml.safe_dump(_sections(self.resolved(best.settings)), sort_keys=False, width=120))
+        told = f"the best of {len(trials)} trials (gcl tune), seed {self.seed}"
+        written(config, self.resolved(best.settings), f"{self.metric()} {best.value:.4f} on valid, {told}")
         return Tuned(self.model, self.dataset, self.metric(), tuple(trials), best, config)
 
     def metric(self) -> str:
@@ -217,16 +213,6 @@ class _Search:
     def problem(self, number: int) -> str | None:
         """What went wrong with a trial; it is not tried again."""
         return self.read(number).get("problem")
-
-
-def _sections(config: Resolved) -> dict[str, Any]:
-    """All arguments that are not at their default, by section."""
-    changed = {tuple(path.split(".")[:2]) for path, origin in config.origins.items() if origin != "default"}
-    found: dict[str, Any] = {}
-    for section in SECTIONS:
-        values = getattr(config, section)
-        found[section] = {key: one for key, one in values.items() if (section, key) in changed}
-    return {section: values for section, values in found.items() if values}
 
 
 def _report(trial: Trial, metric: str) -> None:

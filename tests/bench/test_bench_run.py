@@ -9,6 +9,7 @@ from benches import comparison, stable, without_cost, write
 
 from gcl.bench import bench, parse
 from gcl.bench.locks import locked
+from gcl.config import resolve
 from gcl.errors import InputError
 from gcl.evaluation import holm
 from gcl.training import load_run
@@ -38,6 +39,18 @@ def test_the_best_trial_on_valid_is_trained(compared):
     trials = {r["settings"]["layers"]: r["metrics"]["valid"]["ndcg@5"] for r in told if r["stage"] == "trial"}
     finals = {r["settings"]["layers"] for r in told if r["stage"] == "final"}
     assert finals == {max(trials, key=trials.get)}
+
+
+def test_the_winners_settings_are_a_file(compared, table):
+    _, out, _ = compared
+    path = out / "settings/LightGCN/ratings.yaml"
+    text = path.read_text()
+    assert "chosen on valid by ndcg@5 among 2 trials of small." in text
+    found = resolve("LightGCN", str(table), config_file=path)
+    chosen = next(r for r in lines(out) if r["row"] == "LightGCN" and r["stage"] == "final")
+    assert found.model["layers"] == chosen["settings"]["layers"]
+    assert found.evaluate["k"] == [10, 20], "the protocol is not a setting of the method"
+    assert not (out / "settings/SimGCL-DCL").exists(), "nothing was chosen"
 
 
 def test_figures_are_means_over_seeds(compared):
@@ -242,6 +255,18 @@ def test_one_process_at_a_time(compared, tmp_path):
     file, _, _ = compared
     with locked(tmp_path, wait=False), pytest.raises(InputError, match="Another process is at work in "):
         bench(file, tmp_path)
+
+
+def test_a_data_set_that_is_not_here(tmp_path, monkeypatch):
+    tree = {"datasets": "ml-100", "models": {"Popularity": None}}
+    with pytest.raises(
+        InputError, match="datasets: 'ml-100' is no file or folder, nor the name of a card. Did you mean"
+    ):
+        bench(parse(tree, "b"), tmp_path / "out")
+    monkeypatch.setenv("GCL_DATA", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("GCL_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(InputError, match="The data set 'gowalla' is not on this machine"):
+        bench(parse({**tree, "datasets": "gowalla"}, "b"), tmp_path / "out")
 
 
 def test_workers(compared, tmp_path):
