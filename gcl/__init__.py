@@ -21,7 +21,7 @@ _FUNCTIONS = {
 }
 _ROOMS = (
     "build", "config", "data", "diagnostics", "encoders", "errors", "evaluation", "graph", "losses", "recommenders",
-    "recbole", "testing", "training", "views",
+    "recbole", "ssl", "testing", "training", "views",
 )  # fmt: skip
 
 

@@ -168,7 +168,7 @@ def _validated(method: str, values: Mapping[str, dict[str, Any]]) -> dict[str, d
     missing = [n for n, v in {**_inner(cls), **_own(cls)}.items() if v is REQUIRED and n not in values["model"]]
     if missing:
         raise InputError(f"{method} needs {', '.join(missing)}; give {missing[0]}=...")
-    if values["model"].get("encoder") is None and not hasattr(cls, "default_encoder"):
+    if values["model"].get("encoder") is None and getattr(cls, "default_encoder", None) is None:
         raise InputError(
             f"{method} has no encoder of its own; give one, such as encoder='{{name: GCN, channels: [256]}}'."
         )

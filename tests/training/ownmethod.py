@@ -86,6 +86,12 @@ class Whole(Mine):
         return global_add_pool(super().look(data), data.batch, data.num_graphs)
 
 
+class Bare(Mine):
+    """No encoder of its own."""
+
+    default_encoder = None
+
+
 class Broken(Mine):
     """A loss that is not a number."""
 

@@ -188,8 +188,8 @@ def test_another_encoder_by_name_or_import_path():
         with pytest.raises(InputError) as error:
             make(resolve("Contrast", "ownmethod:blocks", [setting]), graphs, 0)
         assert text in str(error.value)
-    with pytest.raises(InputError, match="Contrast has no encoder of its own; give one: encoder="):
-        resolve("Contrast", "ownmethod:blocks")
+    with pytest.raises(InputError, match="ownmethod:Bare has no encoder of its own; give one: encoder="):
+        resolve("ownmethod:Bare", "ownmethod:blocks")
 
 
 def test_files_that_are_no_configuration(tmp_path):
