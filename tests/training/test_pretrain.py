@@ -9,7 +9,8 @@ import torch
 from ownmethod import Broken, Mine, Whole, blocks, rings
 from torch_geometric.nn import GCN
 
-from gcl.data import load_graphs
+from gcl import build
+from gcl.data import cards, load_graphs, share
 from gcl.errors import InputError
 from gcl.evaluation import ProbeSettings, probe
 from gcl.training import Interrupted, NonFiniteLoss, load_pretrained, pretrain
@@ -188,7 +189,7 @@ def test_another_encoder_by_name_or_import_path():
         with pytest.raises(InputError) as error:
             make(resolve("Contrast", "ownmethod:blocks", [setting]), graphs, 0)
         assert text in str(error.value)
-    with pytest.raises(InputError, match="ownmethod:Bare has no encoder of its own; give one: encoder="):
+    with pytest.raises(InputError, match="ownmethod:Bare has no encoder of its own; give one, such as encoder="):
         resolve("ownmethod:Bare", "ownmethod:blocks")
 
 
@@ -224,3 +225,13 @@ def test_graphs_of_a_set_are_embedded_in_their_order(tmp_path):
     torch.testing.assert_close(
         loop.embed(run.method, whole, torch.device("cpu"))[[0, 5]], loop.embed(run.method, one, torch.device("cpu"))
     )
+
+
+@pytest.mark.parametrize("path", sorted(share("configs").glob("*/*.yaml")), ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_tuned_files_are_of_a_method_and_a_set_of_graphs(path):
+    methods = {name.lower(): name for name in build.METHODS}
+    if path.parent.name not in methods:
+        return
+    found = resolve(methods[path.parent.name], path.stem)
+    assert f"configs/{path.parent.name}/{path.name}" in found.origins.values()
+    assert cards.find(path.stem).kind == "graph"
