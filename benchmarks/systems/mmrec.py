@@ -10,13 +10,16 @@ import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from benchmarks.systems.recbole import repair
+from benchmarks.systems import recbole, selfrec
 
 FILES = ("image_feat.npy", "text_feat.npy")
 
@@ -43,11 +46,22 @@ def without_images() -> None:
         setattr(helpers, name, None)
     sys.modules["utils.data_utils"] = helpers
     sys.modules.setdefault("lmdb", ModuleType("lmdb"))
+    if find_spec("torch_scatter") is None:  # for sums of rows when the item graphs are made, in no step
+        scatter = ModuleType("torch_scatter")
+        scatter.scatter_add = row_sums  # type: ignore[attr-defined]
+        sys.modules["torch_scatter"] = scatter
+
+
+def row_sums(src: Tensor, index: Tensor, dim: int = -1, dim_size: int | None = None) -> Tensor:
+    """``torch_scatter.scatter_add``."""
+    size = int(index.max()) + 1 if dim_size is None else dim_size
+    return torch.zeros(size, dtype=src.dtype).scatter_add_(dim, index, src)
 
 
 def train(job: dict[str, Any]) -> Callable[[], None]:
     """``Trainer._train_epoch`` as ``fit`` calls it, after what the model does before an epoch."""
-    repair()
+    recbole.repair()
+    selfrec.repair()
     without_images()
     source = Path(job["checkout"]) / "src"
     sys.path.insert(0, str(source))
