@@ -113,7 +113,7 @@ class InterCLR(Stateful, Objective):
     def _inter(self, x: Tensor, ids: Tensor) -> Tensor:
         """L_inter of every row, 0 where there is no other row of the label."""
         assert self.bank is not None
-        bank, label = self.bank.to(x.dtype), self.labels[ids]
+        bank, label = self.bank.clone().to(x.dtype), self.labels[ids]
         friend, held = self._friends(ids, label)
         if not bool(held.any()):
             return torch.zeros_like(x[:, 0])

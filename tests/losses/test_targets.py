@@ -218,6 +218,9 @@ def test_inter_clr_clusters_by_itself(views):
     assert set(loss.labels[:9].tolist()) == {0, 1, 2} and bool((loss.labels[9:] == -1).all())
     torch.testing.assert_close(rows[0], rows[1])
     assert not torch.allclose(rows[1], rows[2])
+    z = views[0].clone().requires_grad_()
+    loss(z, views[1], ids).backward()
+    assert z.grad.isfinite().all(), "the bank that the gradient needs is not the one that was written since"
     with pytest.raises(ValueError, match="clusters must be at least 1 and every at least 0, got 0, 50"):
         InterCLR(clusters=0)
 
