@@ -32,7 +32,7 @@ class PretrainSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     epochs: int = Field(100, ge=1, description="at most so many epochs")
-    batch_size: int | None = Field(None, ge=1, description="graphs, or nodes, of a step; null: 128 graphs, all nodes")
+    batch_size: int | None = Field(None, ge=2, description="graphs, or nodes, of a step; null: 128 graphs, all nodes")
     walk: int = Field(2, ge=1, description="steps of the walks that widen a batch of nodes")
     lr: float = Field(1e-3, gt=0, description="learning rate of Adam")
     weight_decay: float = Field(0.0, ge=0, description="L2 penalty in Adam, on all parameters")

@@ -30,6 +30,14 @@ GRAPHS = 128
 """Graphs of a step where nothing else is asked for."""
 
 
+def num_batches(graphs: Graphs, settings: PretrainSettings) -> int:
+    """How many :func:`batches` gives."""
+    total = int(graphs.data.num_nodes) if graphs.level == "node" else len(graphs)
+    size = settings.batch_size or (total if graphs.level == "node" else GRAPHS)
+    whole, rest = divmod(total, size)
+    return whole + (rest > 1 or rest == total)
+
+
 def batches(
     graphs: Graphs, settings: PretrainSettings, device: torch.device, generator: torch.Generator
 ) -> Iterator["Data"]:
@@ -125,10 +133,10 @@ class Pretrainer:
     def _epochs(self, label: str, reporter: Reporter, board: Board, signals: Signals) -> None:
         began = saved = time.monotonic()
         before = self.seconds
-        reporter.start(label, self.settings.epochs, 1, self.epoch, 0)
+        self.reporter = reporter
+        reporter.start(label, self.settings.epochs, num_batches(self.graphs, self.settings), self.epoch, 0)
         while self.epoch < self.settings.epochs and self.stale < (self.settings.patience or math.inf):
             line = self._one_epoch()
-            reporter.step()
             self.run.append(line)
             board.scalars(self.epoch, line)
             reporter.epoch(self.epoch, self.loss, "")
@@ -155,6 +163,7 @@ class Pretrainer:
             self.step += 1
             self.watch.add(names, values, self.step)
             hook.after_step(self.step)
+            self.reporter.step()
         self.watch.check()
         means = self.watch.means()
         self.loss = sum(value for name, value in means.items() if name.startswith("loss/"))

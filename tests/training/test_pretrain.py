@@ -108,6 +108,11 @@ def test_batches_cover_everything_and_are_subgraphs(rng):
     assert next(loop.batches(nodes, PretrainSettings(), torch.device("cpu"), rng)) is nodes.data
     sizes = [b.num_graphs for b in loop.batches(many, PretrainSettings(batch_size=13), torch.device("cpu"), rng)]
     assert sizes == [13, 13, 13], "a batch of one graph has nothing to contrast with"
+    for size in (2, 3, 13, 20, 39, 40, 41, None):
+        for graphs in (nodes, many):
+            settings = PretrainSettings(batch_size=size)
+            found = sum(1 for _ in loop.batches(graphs, settings, torch.device("cpu"), rng))
+            assert found == loop.num_batches(graphs, settings)
 
 
 def test_rates_rise_and_fall():
