@@ -8,8 +8,9 @@ Each check raises AssertionError with the rule that was broken.
 """
 
 from gcl.testing.data import tiny_dataset
+from gcl.testing.data_views import check_data_view
 from gcl.testing.objectives import check_objective
 from gcl.testing.recommenders import check_recommender
 from gcl.testing.views import check_graph_view
 
-__all__ = ["check_graph_view", "check_objective", "check_recommender", "tiny_dataset"]
+__all__ = ["check_data_view", "check_graph_view", "check_objective", "check_recommender", "tiny_dataset"]

@@ -60,7 +60,7 @@ class AdaptiveMaskFeature(DataView):
     """A column i of ``x`` is masked with p_i = min(p (w_max - w_i) / (w_max - w_mean), cap), for all nodes of a graph.
 
     w_i = log Σ_u |x_ui| φ(u) for a centrality φ, which for features 0 / 1 counts whoever has the feature; maximum and
-    mean are over the columns that a graph uses. Zhu et al., GCA (WWW 2021).
+    mean are over the columns of a graph where the sum is not 0, the others have p. Zhu et al., GCA (WWW 2021).
 
     Args:
         p: mean probability before the cap.
@@ -82,7 +82,7 @@ class AdaptiveMaskFeature(DataView):
         weight = data.x.new_zeros(graphs, data.x.shape[1]).index_add_(0, batch, data.x.abs() * phi[:, None])
         rows = torch.arange(graphs, device=batch.device)[:, None].expand_as(weight)
         used = weight > 0
-        p = torch.full_like(weight, self.cap)
+        p = torch.full_like(weight, min(self.p, self.cap))
         p[used] = _adapted(weight[used].log(), rows[used], graphs, self.p, self.cap)
         return p
 
