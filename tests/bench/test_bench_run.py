@@ -3,6 +3,8 @@
 import json
 import re
 import shutil
+import subprocess
+import sys
 
 import pytest
 from benches import comparison, stable, without_cost, write
@@ -111,6 +113,31 @@ def test_other_settings_in_a_folder_are_an_error(compared, table, tmp_path):
     )
     with pytest.raises(InputError, match=text):
         bench(write(tmp_path, changed), copy)
+
+
+def test_an_older_run_may_lack_an_argument_that_is_at_its_default(compared, table, tmp_path):
+    _, out, _ = compared
+    copy = shutil.copytree(out, tmp_path / "out")
+    path = copy / "ratings/LightGCN-trial0/config.yaml"
+    path.write_text(path.read_text().replace("  negatives: 1\n", ""))
+    assert "negatives" not in load_run(path.parent).config.model
+    assert bench(write(tmp_path, comparison(table)), copy).failed == {}
+
+
+def test_importing_is_light():
+    code = "import gcl.bench, sys; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    heavy = {
+        "matplotlib",
+        "optuna",
+        "recbole",
+        "polars",
+        "lightning_fabric",
+        "torch_geometric",
+        "sklearn",
+        "tensorboard",
+    }
+    assert set(done.stdout.split()) & heavy == set()
 
 
 def test_trials_on_different_splits_cannot_be_chosen_from(compared, table, tmp_path):
