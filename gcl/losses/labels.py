@@ -146,7 +146,7 @@ class GML(Objective):
     Suh & Seo, Long-Tailed Recognition by Mutual Information Maximization (ICML 2023).
 
     Args:
-        temperature: τ > 0, or ``learnable``.
+        temperature: τ > 0, or ``learnable``; the authors learn it from 1.
         prior: π, a positive number for every label 0 .. C - 1.
     """
 

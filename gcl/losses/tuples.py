@@ -37,7 +37,7 @@ class GRAM(Objective):
     with sqrt(vol² + eps). Cost O(B² (k d + k²)), streamed. Cicchetti et al., GRAM (ICLR 2025).
 
     Args:
-        temperature: τ > 0, or ``learnable`` from 0.07.
+        temperature: τ > 0, or ``learnable`` from 0.07 (default).
         smoothing: share of the target spread over all columns.
         eps: added to the squared volume.
     """
@@ -54,7 +54,7 @@ class GRAM(Objective):
         "views": "anchor against tuples, and back",
     }
 
-    def __init__(self, temperature: TemperatureLike = 0.07, smoothing: float = 0.1, eps: float = 1e-8) -> None:
+    def __init__(self, temperature: TemperatureLike = "learnable", smoothing: float = 0.1, eps: float = 1e-8) -> None:
         super().__init__()
         if not 0 <= smoothing < 1 or eps <= 0:
             raise ValueError(f"smoothing must be in [0, 1) and eps positive, got {smoothing}, {eps}.")
