@@ -8,6 +8,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
+BLOCK = 4096
+"""Rows that are checked at once."""
+
 
 @dataclass(frozen=True, eq=False)
 class Modality:
@@ -26,10 +29,14 @@ class Modality:
                 f"present must be a bool vector of length {self.values.shape[0]}, "
                 f"got {self.present.dtype} {tuple(self.present.shape)}."
             )
-        rows = torch.isfinite(self.values).all(1) | ~self.present
-        if not bool(rows.all()):
-            bad = int((~rows).nonzero()[0])
-            raise ValueError(f"values must be finite where present, but row {bad} is not; mark it absent or mend it.")
+        for start in range(0, len(self.values), BLOCK):
+            rows = slice(start, start + BLOCK)
+            bad = (~torch.isfinite(self.values[rows]).all(1) & self.present[rows]).nonzero()
+            if bad.numel():
+                row = start + int(bad[0])
+                raise ValueError(
+                    f"values must be finite where present, but row {row} is not; mark it absent or mend it."
+                )
 
     @property
     def dim(self) -> int:

@@ -160,6 +160,19 @@ def test_modalities_are_made_when_they_are_asked_for():
         with_modalities(tiny_dataset(), {"a": both["a"]})
 
 
+@pytest.mark.parametrize(
+    ("values", "present", "text"),
+    [
+        (torch.ones(3), torch.ones(3, dtype=torch.bool), r"values must be a float matrix \[num_items, dim\], got"),
+        (torch.ones(3, 2), torch.ones(3), r"present must be a bool vector of length 3, got torch\.float32"),
+        (torch.full((5000, 1), torch.nan), torch.arange(5000) == 4999, r"but row 4999 is not; mark it absent or mend"),
+    ],
+)
+def test_a_modality_checks_itself(values, present, text):
+    with pytest.raises(ValueError, match=text):
+        Modality(values, present)
+
+
 def test_text_is_encoded_and_empty_text_is_missing(caplog):
     data = tiny_dataset()
     columns = {

@@ -67,7 +67,7 @@ def with_cold(count=4, seed=0) -> Dataset:
     return replace(data, split=split, modalities=modalities)
 
 
-def trained(model, data, steps=150, lr=0.02):
+def trained(model, data, steps=60, lr=0.05):
     optimiser = torch.optim.Adam(model.parameters(), lr=lr)
     generator = torch.Generator().manual_seed(0)
     batches = loader(data, model.sampling, 256, generator)
