@@ -13,10 +13,13 @@ from gcl.errors import InputError
 if TYPE_CHECKING:
     from gcl.training.pretrain_config import Pretraining
 
+NAMES = "DGI, GRACE, GCA, BGRL, GBT, CCASSG, InfoGraph, GraphCL, ADGCL, Contrast"
+"""The methods, for the help, which loads nothing."""
+
 
 def pretrain(
     context: typer.Context,
-    method: Annotated[str | None, typer.Argument(help="A name, or an import path such as mypkg.mod:MyMethod.")] = None,
+    method: Annotated[str | None, typer.Argument(help=f"{NAMES}, or an import path such as mypkg.mod:Mine.")] = None,
     graph: Annotated[str | None, typer.Argument(help="A card's name, or an import path of graphs.")] = None,
     settings: Annotated[
         list[str] | None, typer.Argument(metavar="[key=value ...]", help="Settings; see README.")

@@ -5,6 +5,9 @@ import json
 import pytest
 from calls import gcl, good
 
+from gcl import build
+from gcl.cli.pretrain import NAMES
+
 SOURCE = """
 import torch
 from torch import nn
@@ -50,6 +53,10 @@ def mine(tmp_path, monkeypatch):
     (tmp_path / "flatmethod.py").write_text(SOURCE)
     monkeypatch.syspath_prepend(tmp_path)
     return tmp_path / "run"
+
+
+def test_help_names_every_method():
+    assert tuple(NAMES.split(", ")) == tuple(build.METHODS)
 
 
 def test_pretrain_then_probe(mine):
