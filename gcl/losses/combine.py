@@ -10,7 +10,7 @@ from gcl.losses.base import Objective, Rows, Stateful
 from gcl.losses.functional.numerics import mean_of
 from gcl.losses.scan import ObjectiveLike, objective_of
 
-__all__ = ["PerHead", "Sum", "Symmetric", "UncertaintySum"]
+__all__ = ["PerHead", "Sum", "Symmetric", "UncertaintySum", "pareto_weights"]
 
 
 def _members(objectives: Sequence[ObjectiveLike]) -> nn.ModuleList:
@@ -96,7 +96,7 @@ class UncertaintySum(Objective):
 class Symmetric(Objective):
     r"""½ L(z1, z2) + ½ L(z2, z1) of any pair objective.
 
-    Where z2 has further rows they are left out: it has no place for them in the second call. A single value.
+    It has no place for further rows of z2, which the second call could not hold. A single value.
 
     Args:
         objective: of kind pair; a name, mapping or instance.

@@ -110,7 +110,7 @@ class IntentContrast(Stateful, Objective):
     r"""InfoNCE of a row and its partner rebuilt from intents: z2_i becomes Σ_k softmax_k(<z2_i, p_k>) p_k.
 
     The K prototypes p [K, d] are learned; allocated by ``build``. Ren et al., DCCF (SIGIR 2023), whose code guards
-    logarithms by 1e-8; here they are exact. With as many prototypes as things it tends to :class:`InfoNCE`.
+    logarithms by 1e-8; here they are exact.
 
     Args:
         temperature: τ > 0.

@@ -113,6 +113,17 @@ def test_clip_temperature_is_held_above_one_hundredth(views):
     assert value.temperature.log_scale.grad.item() == pytest.approx(0.0, abs=1e-6)
 
 
+def test_a_learned_temperature_can_leave_its_ceiling_but_not_pass_it(views):
+    """A clamp without gradient would hold it there for ever."""
+    slopes = []
+    for a, b in ((views[0], views[1]), (views[0], views[0] + 0.3 * views[1])):
+        loss = CLIPLoss({"name": "learnable", "ceiling": 2.0}).build(9, 5).double()
+        loss(a, b).backward()
+        slopes.append(loss.temperature.log_scale.grad.item())
+    assert slopes[0] > 0.1, "views apart: a descent step lowers the scale"
+    assert slopes[1] == 0.0, "views alike: it would rise further"
+
+
 @pytest.mark.parametrize("m", [-0.3, 0.1, 0.5])
 def test_additive_margin_is_its_formula(views, m):
     same(AdditiveMargin(0.3, m), lambda a, b: naive_nt_xent(a, b, 0.3, lambda s: s - m), views[0], views[1])

@@ -40,7 +40,10 @@ class Fixed(Temperature):
 
 
 class Learnable(Temperature):
-    """exp(-a), a learned; 1 / temperature never exceeds ``ceiling`` (CLIP: 100)."""
+    """exp(-a), a learned; 1 / temperature never exceeds ``ceiling`` (CLIP: 100).
+
+    At the ceiling a gradient that points down still passes, so that the temperature can leave it.
+    """
 
     def __init__(self, value: float = 0.07, ceiling: float = 100.0) -> None:
         super().__init__()
@@ -49,7 +52,12 @@ class Learnable(Temperature):
 
     def forward(self, s: Tensor) -> Tensor:
         """exp(-min(a, log ceiling))."""
-        return torch.exp(-self.log_scale.clamp_max(math.log(self.ceiling)))
+        top, excess = math.log(self.ceiling), self.log_scale.detach() - math.log(self.ceiling)
+        kept = self.log_scale - excess.clamp_min(0.0)
+        if kept.requires_grad:
+            held = self.log_scale.detach() >= top
+            kept.register_hook(lambda slope: torch.where(held & (slope < 0), 0.0, slope))
+        return torch.exp(-kept)
 
 
 class Scheduled(Temperature):
