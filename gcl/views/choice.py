@@ -1,6 +1,7 @@
 """Views of torch_geometric graphs made of others: none, some at random, a transform of somebody else."""
 
 import copy
+import importlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -30,14 +31,16 @@ class Transform(DataView):
     given a shallow copy. On a batch it acts on the batch as a whole.
 
     Args:
-        transform: the function.
+        transform: the function, or an import path such as ``torch_geometric.transforms:AddRandomWalkPE``, which a
+            configuration can hold.
+        options: arguments of a class that is named by import path.
     """
 
     level = "graph"
 
-    def __init__(self, transform: Callable[..., Any]) -> None:
+    def __init__(self, transform: Callable[..., Any] | str, options: dict[str, Any] | None = None) -> None:
         super().__init__()
-        self.transform = transform
+        self.transform = _imported(transform, options or {}) if isinstance(transform, str) else transform
 
     def forward(self, data: "Data", generator: torch.Generator | None = None) -> "Data":
         """What the transform makes of the data."""
@@ -48,6 +51,15 @@ class Transform(DataView):
         with torch.random.fork_rng(devices):
             torch.manual_seed(int(seed))
             return self.transform(copy.copy(data))
+
+
+def _imported(path: str, options: dict[str, Any]) -> Callable[..., Any]:
+    module, _, name = path.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+        return found(**options) if isinstance(found, type) else found
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"transform {path!r} cannot be had: {error}. Give package.module:Name and options.") from error
 
 
 class RandomChoice(DataView):

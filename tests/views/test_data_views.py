@@ -389,6 +389,8 @@ def test_chains_hold_views_and_transforms_and_draw_from_the_generator():
     torch.testing.assert_close(one.x.sum(1), torch.ones(20))
     assert torch.equal(augment([], data).x, data.x)
     drop = Transform(lambda d: Data(x=torch.rand(3), edge_index=d.edge_index))
+    named = build.view({"name": "Transform", "transform": "torch_geometric.transforms:NormalizeFeatures"})
+    torch.testing.assert_close(named(data).x.sum(1), torch.ones(20))
     state = torch.get_rng_state()
     assert torch.equal(drop(data, seeded(1)).x, drop(data, seeded(1)).x)
     assert not torch.equal(drop(data, seeded(1)).x, drop(data, seeded(2)).x)
@@ -428,6 +430,7 @@ def test_names_build_views_and_catalogue_says_what_they_act_on():
         (lambda: Heat(0.0), "t must be positive, got 0.0."),
         (lambda: AdaptiveDropEdge(cap=2.0), r"cap must be a probability in [0, 1], got 2.0."),
         (lambda: AdaptiveDropEdge(centrality="betweenness"), "centrality must be 'degree', 'pagerank' or"),
+        (lambda: Transform("torch_geometric.transforms:Nothing"), "transform 'torch_geometric.transforms:Nothing'"),
         (lambda: RandomChoice([Identity()], k=2), "k must be from 1 to the number of views, 1, got 2."),
         (lambda: RandomChoice([Noise()]), "views must be of DataView here, got Noise."),
         (lambda: two_views([Noise()], DataView), "views must be of DataView here, got Noise."),
