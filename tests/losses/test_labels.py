@@ -92,6 +92,17 @@ def test_wsp_normalises_rows_and_means_over_anchors(views):
     )
 
 
+def test_wsp_rows_are_normalised_each_by_itself(views):
+    """The mean does not tell rows from columns, for weights and cosines are symmetric; the rows do."""
+    d, s = torch.linspace(0, 3, 9, dtype=torch.float64), cosines(views[0], views[0]) / 0.3
+    weight = torch.exp(-((d[:, None] - d) ** 2) / 0.98) * (LABELS[:, None] == LABELS)
+    weight.fill_diagonal_(0.0)
+    kept = weight.sum(1) > 0
+    others = s.masked_fill(torch.eye(9, dtype=torch.bool), -math.inf).logsumexp(1)
+    expected = others - (weight * s).sum(1) / weight.sum(1)
+    torch.testing.assert_close(WSP(0.3, sigma=0.7).rows(views[0], LABELS, positions=d), expected[kept])
+
+
 def test_wsp_relations(views):
     z = views[0]
     torch.testing.assert_close(WSP(0.3)(z, LABELS), SupCon(0.3)(z, LABELS))
