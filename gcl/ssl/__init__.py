@@ -25,10 +25,16 @@ if TYPE_CHECKING:
     from gcl.ssl.grace import GRACE as GRACE
     from gcl.ssl.graphcl import GraphCL as GraphCL
     from gcl.ssl.infograph import InfoGraph as InfoGraph
+    from gcl.ssl.tokens import TokenContrast as TokenContrast
+    from gcl.ssl.tokens import token_graph as token_graph
 
 METHODS = ("ADGCL", "BGRL", "CCASSG", "DGI", "GBT", "GCA", "GRACE", "Contrast", "GraphCL", "InfoGraph")
 """The methods by name; each has a module of its own."""
-_NAMES = {name: f"gcl.ssl.{name.lower()}" for name in METHODS} | {"Method": "gcl.ssl.base", "Phase": "gcl.ssl.base"}
+_NAMES = {
+    **{name: f"gcl.ssl.{name.lower()}" for name in METHODS},
+    **dict.fromkeys(("Method", "Phase"), "gcl.ssl.base"),
+    **dict.fromkeys(("TokenContrast", "token_graph"), "gcl.ssl.tokens"),
+}
 
 
 def __getattr__(name: str) -> Any:
