@@ -12,7 +12,8 @@ from gcl.views import DropEdge, MaskFeature, Views
 class CCASSG(Contrast):
     """:class:`Contrast` of nodes by :class:`gcl.losses.CCASSG`: no projector, no negatives, no second encoder.
 
-    Defaults are those for Cora. Linear in N, and the fastest of the strong methods.
+    Defaults are those for Cora, but for edges that fall in both directions together; the authors' code, and the files
+    in ``configs``, toss a coin for each (``pairs=False``). Linear in N, and the fastest of the strong methods.
     Zhang et al., From Canonical Correlation Analysis to Self-supervised Graph Neural Networks (NeurIPS 2021).
     """
 

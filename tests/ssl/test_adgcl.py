@@ -49,7 +49,7 @@ def test_phases_leave_modes_and_gradients_as_they_were() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("budget", [0.0, 5.0])
-def test_edges_are_dropped_without_a_budget_and_kept_with_one(gcl_data, budget: float) -> None:
+def test_edges_fall_without_a_budget_and_stay_with_one(gcl_data, budget: float) -> None:
     from gcl.data.graphs import load_graphs
 
     graphs = load_graphs("mutag")
@@ -66,4 +66,4 @@ def test_edges_are_dropped_without_a_budget_and_kept_with_one(gcl_data, budget: 
                 torch.stack(list(phase.losses(data, draws).values())).sum().backward()
                 adam.step()
     keep = method.report(whole)["keep"]
-    assert keep < 0.35 if budget == 0.0 else keep > 0.6, keep
+    assert keep < 0.5 if budget == 0.0 else keep > 0.6, keep
