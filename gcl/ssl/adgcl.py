@@ -58,7 +58,8 @@ class ADGCL(Method):
     encoder, weights fixed. The learner starts as a copy of the encoder with parameters of its own.
     Suresh et al., Adversarial Graph Augmentation to Improve Graph Contrastive Learning (NeurIPS 2021).
 
-    Without a budget the learner goes on dropping edges, towards a constant view; with a large one it keeps them all. :meth:`report` has the numbers to watch.
+    Without a budget the learner goes on dropping edges, towards a constant view; with a large one it keeps them all.
+    :meth:`report` has the numbers to watch.
 
     Args:
         encoder: see :class:`gcl.ssl.Method`; convolutions without weights of edges are weighted by their messages.
