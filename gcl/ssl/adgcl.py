@@ -42,7 +42,7 @@ class EdgeLearner(nn.Module):
         return BOUND * torch.tanh(both[:, 0] / (2 * BOUND))
 
     def forward(self, data: "Data", generator: torch.Generator | None = None) -> Tensor:
-        """Weights of all edges [E], in (0, 1), equal in both directions."""
+        """Weights of all edges [E], in (0, 1), equal in both directions up to rounding."""
         ids, count = pair_ids(edges_of(data), int(data.num_nodes or 0))
         logits = self.logits(data)
         coin = torch.rand(count, generator=generator, device=generator.device if generator else None)
