@@ -102,13 +102,13 @@ def test_another_name_takes_its_own_defaults(shared):
 @pytest.mark.parametrize(
     ("settings", "views"),
     [
-        (["views=DropEdge"], [{"name": "DropEdge", "p": 0.1, "renormalize": True}]),
-        (["views=DropEdge", "views.0.p=0.2"], [{"name": "DropEdge", "p": 0.2, "renormalize": True}]),
-        (["views=DropEdge", "views.0.0.p=0.2"], [{"name": "DropEdge", "p": 0.2, "renormalize": True}]),
+        (["views=DropEdge"], [{"name": "DropEdge", "p": 0.1, "renormalize": True, "pairs": True}]),
+        (["views=DropEdge", "views.0.p=0.2"], [{"name": "DropEdge", "p": 0.2, "renormalize": True, "pairs": True}]),
+        (["views=DropEdge", "views.0.0.p=0.2"], [{"name": "DropEdge", "p": 0.2, "renormalize": True, "pairs": True}]),
         (
             ["views=[[{name: DropEdge, p: 0.1}, {name: Noise}], Noise]", "views.0.0.p=0.2", "views.0.1.eps=0.3"],
             [
-                [{"name": "DropEdge", "p": 0.2, "renormalize": True}, {"name": "Noise", "eps": 0.3}],
+                [{"name": "DropEdge", "p": 0.2, "renormalize": True, "pairs": True}, {"name": "Noise", "eps": 0.3}],
                 {"name": "Noise", "eps": 0.1},
             ],
         ),
@@ -124,7 +124,7 @@ def test_views_are_addressed_by_number(shared, settings, views):
 
 def test_instances_become_specifications(shared):
     found = resolve("SGL", "toy", {"model": {"views": [DropEdge(0.3), [DropEdge(0.1), Noise()]]}})
-    assert found.model["views"][0] == {"name": "DropEdge", "p": 0.3, "renormalize": True}
+    assert found.model["views"][0] == {"name": "DropEdge", "p": 0.3, "renormalize": True, "pairs": True}
     assert found.model["views"][1][1] == {"name": "Noise", "eps": 0.1}
     assert found.origins["model.views.0.p"] == "call"
 

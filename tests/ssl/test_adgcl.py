@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from small import generator, made
+from small_graphs import generator, made
 from torch_geometric.data import Batch
 from torch_geometric.utils import coalesce
 

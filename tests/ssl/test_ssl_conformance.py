@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from small import GRAPH, NODE, generator, made, many, one
+from small_graphs import GRAPH, NODE, generator, made, many, one
 from torch import nn
 from torch_geometric.nn import GAT, GCN, GIN, GraphSAGE
 

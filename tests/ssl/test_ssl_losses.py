@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from small import generator, made, many, one
+from small_graphs import generator, made, many, one
 from torch import Tensor
 from torch_geometric.data import Data
 from torch_geometric.nn import GCN

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from small import generator
+from small_graphs import generator
 
 from gcl import ssl
 from gcl.errors import InputError

@@ -31,7 +31,7 @@ class NoBoard:
     def scalars(self, *_):
         pass
 
-    items = close = scalars
+    items = pictures = close = scalars
 
 
 @pytest.fixture

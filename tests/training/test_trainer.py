@@ -26,7 +26,7 @@ def no_board(monkeypatch):
         def scalars(self, *_):
             pass
 
-        items = close = scalars
+        items = pictures = close = scalars
 
     monkeypatch.setattr(trainer, "Board", NoBoard)
 
@@ -232,7 +232,7 @@ def test_the_metric_must_be_evaluated(tmp_path):
     [
         ({"k": [5, 20]}, "k must hold whole numbers from 1 to 18, the size of the catalogue, got"),
         ({"k": [5], "exclude": "sen"}, "exclude must be one of a few names, got 'sen'. Did you mean 'seen'"),
-        ({"k": [5], "candidates": "uni"}, "candidates must be 'full' or 'uniN'"),
+        ({"k": [5], "candidates": "uni"}, "candidates must be 'full', 'cold', or 'uniN'"),
     ],
 )
 def test_an_evaluation_that_cannot_be_is_refused_before_training(tmp_path, data, evaluate, message):
