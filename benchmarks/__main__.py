@@ -2,9 +2,8 @@
 
     python -m benchmarks [name ...] [-- options of the scripts]
 
-A script that ends in an error does not stop the others; the exit status is 1 if there was one. ``quality``,
-``graph_ssl`` and ``noise`` train for hours: they run by their own names only. With ``--tables`` nothing is run, the README alone is
-brought up to date.
+A script that ends in an error does not stop the others; the exit status is 1 if there was one. Those that train for
+hours run by their own names only. With ``--tables`` nothing is run, the README alone is brought up to date.
 """
 
 import re
