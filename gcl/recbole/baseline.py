@@ -100,7 +100,8 @@ class Baseline(Recommender):
 
     @property
     def _frozen(self) -> bool:
-        kind = import_module("recbole.utils").get_model(type(self).__name__).type.name
+        with enclosed(0):  # its import may change torch for the whole process
+            kind = import_module("recbole.utils").get_model(type(self).__name__).type.name
         return kind == "TRADITIONAL" or type(self).__name__ in CLOSED
 
     def _config(self, settings: Mapping[str, Any], seed: int, device: torch.device) -> Any:

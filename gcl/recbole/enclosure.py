@@ -35,9 +35,9 @@ def enclosed(seed: int) -> Iterator[None]:
     """RecBole's code runs inside, seeded as RecBole seeds itself.
 
     It sees no command line. Put back after: the generators of random, numpy and torch, cuDNN's and torch's settings of
-    determinism, the number of threads, ``CUDA_VISIBLE_DEVICES``, PyYAML's full loader, the root logger's handlers and
-    level, and RecBole's own ``get_tensorboard``, which inside makes a :class:`Curve`. What it
-    prints, and warnings, are dropped.
+    determinism, the detection of anomalies that importing one of its models switches on, the number of threads,
+    ``CUDA_VISIBLE_DEVICES``, PyYAML's full loader, the root logger's handlers and level, and RecBole's own
+    ``get_tensorboard``, which inside makes a :class:`Curve`. What it prints, and warnings, are dropped.
     """
     before = _state()
     try:
@@ -67,6 +67,7 @@ def _state() -> dict[str, Any]:
             torch.are_deterministic_algorithms_enabled(),
             torch.is_deterministic_algorithms_warn_only_enabled(),
         ),
+        "anomaly": (torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()),
         "threads": torch.get_num_threads(),
         "visible": os.environ.get("CUDA_VISIBLE_DEVICES"),
         "resolvers": {key: list(found) for key, found in full.yaml_implicit_resolvers.items()},
@@ -84,6 +85,7 @@ def _restore(before: dict[str, Any]) -> None:
         torch.cuda.set_rng_state_all(before["cuda"])
     torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = before["cudnn"]
     torch.use_deterministic_algorithms(before["deterministic"][0], warn_only=before["deterministic"][1])
+    torch.autograd.set_detect_anomaly(*before["anomaly"])
     if torch.get_num_threads() != before["threads"]:
         torch.set_num_threads(before["threads"])
     if before["visible"] is None:

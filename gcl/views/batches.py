@@ -168,17 +168,20 @@ def _keys(data: "Data", kind: str) -> list[str]:
 
 
 def _level(key: str, bounds: Tensor, data: "Data") -> str:
-    """Of an attribute of a batch, by how it is cut into graphs."""
+    """Of an attribute of a batch, by how it is cut into graphs; an entry a graph is the graph's, not its only edge's."""
+    as_graphs = torch.equal(bounds.cpu(), torch.arange(len(bounds)))
     as_nodes = torch.equal(bounds.cpu(), _node_offsets(data).cpu())
     as_edges = torch.equal(bounds.cpu(), torch.as_tensor(data._store._slice_dict["edge_index"]).cpu())
     if as_nodes and as_edges:
         return "edge" if "edge" in key else "node"
+    if as_edges and as_graphs and "edge" not in key:
+        return "graph"
     return "node" if as_nodes else "edge" if as_edges else "graph"
 
 
 def _guess(data: "Data", key: str) -> str:
-    """Of an attribute of one graph, by its length, as torch_geometric guesses."""
-    if key == "edge_index" or data.is_edge_attr(key):
+    """Of an attribute of one graph, by its length, as torch_geometric guesses; a single entry is the graph's."""
+    if key == "edge_index" or (data.is_edge_attr(key) and (data.num_edges > 1 or "edge" in key)):
         return "edge"
     return "node" if data.is_node_attr(key) else "graph"
 

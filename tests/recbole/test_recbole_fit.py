@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import random
+import subprocess
 import sys
 
 import numpy as np
@@ -169,3 +170,13 @@ def test_command_line(tmp_path, capsys, monkeypatch):
     with pytest.raises(SystemExit) as done:
         main()
     assert done.value.code == 2 and "--precision bf16 is of gcl's trainer" in capsys.readouterr().err
+
+
+def test_importing_the_models_leaves_torch_as_it_was():
+    text = (
+        "import torch; from gcl.recbole.enclosure import enclosed\n"
+        "with enclosed(0):\n    import recbole.model.sequential_recommender\n"
+        "    assert torch.is_anomaly_enabled()  # or this test says nothing\n"
+        "assert not torch.is_anomaly_enabled()"
+    )
+    subprocess.run([sys.executable, "-c", text], check=True)

@@ -161,6 +161,14 @@ def test_any_batch_survives_any_structural_view(sizes, seed, undirected):
             assert torch.equal(piece.x[:, 0].long(), piece.n_id)
 
 
+def test_what_belongs_to_a_graph_of_one_edge_stays_when_the_edge_goes():
+    data = graph(2, 1, 0, undirected=False)
+    data.y = torch.tensor([7])
+    for before in (data, Batch.from_data_list([data])):
+        out = DropEdge(0.999)(before, seeded(0))
+        assert out.num_edges == 0 and out.y.tolist() == [7] and len(out.edge_attr) == 0
+
+
 # --- edges ----------------------------------------------------------------------------------------------------------
 
 
