@@ -168,7 +168,7 @@ def _keys(data: "Data", kind: str) -> list[str]:
 
 
 def _level(key: str, bounds: Tensor, data: "Data") -> str:
-    """Of an attribute of a batch, by how it is cut into graphs; an entry a graph is the graph's, not its only edge's."""
+    """Of an attribute of a batch, by how it is cut into graphs; one entry a graph is the graph's, not its edge's."""
     as_graphs = torch.equal(bounds.cpu(), torch.arange(len(bounds)))
     as_nodes = torch.equal(bounds.cpu(), _node_offsets(data).cpu())
     as_edges = torch.equal(bounds.cpu(), torch.as_tensor(data._store._slice_dict["edge_index"]).cpu())
