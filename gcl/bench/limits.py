@@ -41,25 +41,34 @@ def within(seconds: float | None, folder: Path, call: Callable[[], object]) -> N
     if seconds is None:
         call()
         return
-    fired = threading.Event()
+    fired, ended = threading.Event(), threading.Event()
 
     def stop() -> None:
         fired.set()
         os.kill(os.getpid(), signal.SIGTERM)
 
     def outside(number: int, frame: FrameType | None) -> None:
-        raise _Over if fired.is_set() else SystemExit(128 + number)
+        if not fired.is_set():
+            raise SystemExit(128 + number)
+        if not ended.is_set():
+            raise _Over
 
     before = signal.signal(signal.SIGTERM, outside)
     timer = threading.Timer(max(seconds - spent(folder), 0.0), stop)
     timer.daemon = True
-    timer.start()
     try:
+        # Inside the try: a limit that is over already fires while the timer starts.
+        timer.start()
         call()
+        ended.set()
     except (Interrupted, _Over):
+        ended.set()
         if not fired.is_set():
             raise
         write_json(folder / MARK, {"seconds": seconds})
     finally:
+        ended.set()
         timer.cancel()
+        # A timer that fires at this moment sends its signal before the handler is given back.
+        timer.join()
         signal.signal(signal.SIGTERM, before)
