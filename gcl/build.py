@@ -5,8 +5,7 @@ A specification is a name (``"DCL"``), a mapping (``{"name": "DCL", "temperature
 """
 
 import importlib
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -288,54 +287,6 @@ def name_of(cls: type) -> str:
     if "<" in path:
         raise InputError(f"{path} cannot be named in configuration; define the class at the top level of a module.")
     return path
-
-
-def models(names: Iterable[str] | None = None) -> list[dict[str, Any]]:
-    """Models, all of gcl's by default: name, family, reference, arguments (name -> default), summary."""
-    classes = {name: model_class(name) for name in (MODELS if names is None else names)}
-    return [{"name": n, "family": family(n), **_describe(c, c.reference)} for n, c in classes.items()]
-
-
-def objectives(names: Iterable[str] | None = None) -> list[dict[str, Any]]:
-    """Objectives, all of gcl's by default: name, kind, reference, arguments (name -> default), summary."""
-    classes = {name: objective_class(name) for name in (_objectives() if names is None else names)}
-    return [{"name": n, "kind": c.kind, **_describe(c, getattr(c, "reference", ""))} for n, c in classes.items()]
-
-
-def views_catalogue(names: Iterable[str] | None = None) -> list[dict[str, Any]]:
-    """Views, all of gcl's by default: name, kind (of what it is a view), on, reference, arguments, summary.
-
-    ``on``, what it acts on: ``steps`` of propagation over an Adjacency, ``data`` of torch_geometric, ``sequences``.
-    """
-    classes = {name: view_class(name) for name in (VIEWS if names is None else names)}
-    return [
-        {"name": n, "kind": c.level, "on": _acts_on(c), **_describe(c, VIEWS.get(n, ("", ""))[1])}
-        for n, c in classes.items()
-    ]
-
-
-def _acts_on(cls: "type[View]") -> list[str]:
-    from gcl.views import DataView, GraphView, SequenceView
-
-    levels: dict[str, type[View]] = {"steps": GraphView, "data": DataView, "sequences": SequenceView}
-    return [name for name, level in levels.items() if issubclass(cls, level)]
-
-
-def _describe(cls: type[Recorded], reference: str) -> dict[str, Any]:
-    known = parameters(cls)
-    arguments = {n: None if default is REQUIRED else plain(default, n) for n, (_, default) in known.items()}
-    return {"reference": reference, "arguments": arguments, "summary": summary(cls)}
-
-
-def summary(cls: type) -> str:
-    """The first sentence of a docstring, without its markup."""
-    first = " ".join((cls.__doc__ or "").strip().split("\n\n")[0].split())
-    return readable(first.partition(". ")[0].rstrip(".")) + "."
-
-
-def readable(text: str) -> str:
-    """A docstring without its markup: names stand alone."""
-    return re.sub(r"(?::\w+(?::\w+)?:)?`+~?([^`]+)`+", r"\1", text)
 
 
 def _views() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The one exception that means: what was asked for cannot be done, and the message says why and what to do."""
+"""Exceptions that the whole package knows: what was asked for cannot be done, or was stopped."""
 
 import difflib
 from collections.abc import Iterable
@@ -9,6 +9,18 @@ class InputError(ValueError):
 
     The message names the argument, the rule, the value received and what to do.
     """
+
+
+class NoVectors(InputError):
+    """A model that scores items directly was asked for vectors."""
+
+
+class Interrupted(Exception):
+    """Training was stopped by a signal after its state was saved; ``exit_code`` is 128 + the signal's number."""
+
+    def __init__(self, number: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_code = 128 + number
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

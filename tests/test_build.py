@@ -6,7 +6,7 @@ import sys
 import pytest
 import yaml
 
-from gcl import build
+from gcl import build, catalogue
 from gcl.errors import InputError
 from gcl.losses import BPR, InfoNCE, Objective
 from gcl.losses.slots.margins import AngularShift
@@ -79,7 +79,7 @@ def test_every_model_is_built_with_its_defaults_and_written_back(name):
 
 
 def test_every_objective_is_written_back():
-    for entry in build.objectives():
+    for entry in catalogue.objectives():
         made = build.objective_class(entry["name"])
         required = any(v is None for v in entry["arguments"].values())
         if required:
@@ -154,7 +154,7 @@ def test_import_paths_work_for_all_three(outside):
     assert isinstance(build.view(f"{outside}:MyView"), View)
     used = build.create("SimGCL", data, {"objective": spec, "views": [f"{outside}:MyView"]})
     assert build.spec(used)["objective"] == spec
-    assert build.models([f"{outside}:MyModel"])[0]["arguments"] == {"dim": 4, "layers": 1, "mine": 0.5}
+    assert catalogue.models([f"{outside}:MyModel"])[0]["arguments"] == {"dim": 4, "layers": 1, "mine": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -230,15 +230,19 @@ def test_what_cannot_be_written_is_an_error():
 
 
 def test_catalogues_have_stable_names():
-    for entries, group in ((build.models(), "family"), (build.objectives(), "kind"), (build.views_catalogue(), "kind")):
+    for entries, group in (
+        (catalogue.models(), "family"),
+        (catalogue.objectives(), "kind"),
+        (catalogue.views(), "kind"),
+    ):
         assert entries
         for entry in entries:
             more = {"on"} if "on" in entry else set()
             assert set(entry) == {"name", group, "reference", "arguments", "summary"} | more
             assert entry["summary"]
             yaml.safe_dump(entry)
-    assert {e["name"] for e in build.models()} == set(build.MODELS)
-    assert all(issubclass(build.objective_class(e["name"]), Objective) for e in build.objectives())
+    assert {e["name"] for e in catalogue.models()} == set(build.MODELS)
+    assert all(issubclass(build.objective_class(e["name"]), Objective) for e in catalogue.objectives())
 
 
 def test_the_tables_name_everything_there_is():

@@ -11,8 +11,8 @@ ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "gcl").rglob("*.py"))
 LEVELS = {
     "arguments": 0, "errors": 0, "data": 1, "graph": 1, "losses": 1, "diagnostics": 1, "views": 2, "encoders": 2,
-    "recommenders": 3, "ssl": 3, "evaluation": 4, "build": 4, "config": 4, "training": 5, "recbole": 6, "bench": 6,
-    "testing": 6, "cli": 7, "grammar": 1, "signatures": 1,
+    "recommenders": 3, "ssl": 3, "evaluation": 4, "build": 4, "catalogue": 4, "config": 4, "training": 5, "recbole": 6,
+    "bench": 6, "testing": 6, "cli": 7, "grammar": 1, "signatures": 1,
 }  # fmt: skip
 HEAVY = {"recbole", "torch_geometric", "lightning_fabric", "sklearn", "tensorboard", "polars", "typer", "matplotlib"}
 

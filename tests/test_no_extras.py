@@ -19,9 +19,9 @@ for name in sys.argv[1:]:
             raise
 import torch
 from torch_geometric.data import Data
-from gcl import build
+from gcl import build, catalogue
 edges = torch.tensor([[0, 1, 1, 2], [1, 0, 2, 1]])
-for entry in build.views_catalogue():
+for entry in catalogue.views():
     if "data" in entry["on"] and entry["name"] not in ("Transform", "RandomChoice"):
         view = build.view(entry["name"])
         view.prepare(4)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gcl.diagnostics import spectrum
-from gcl.errors import InputError
+from gcl.errors import InputError, NoVectors
 from gcl.evaluation import Evaluation
 from gcl.evaluation.top_k import scoring
 from gcl.training import load_run
@@ -49,7 +49,7 @@ def measure(folder: Path, target: Path) -> None:
     try:
         with scoring(run.model):
             tensors[SPECTRUM] = spectrum(run.model.items()).sqrt()
-    except (InputError, NotImplementedError):
+    except NoVectors:
         pass
     target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target.with_name(f"{target.name}.safetensors")) as temporary:

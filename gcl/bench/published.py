@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from gcl import build
+from gcl import build, catalogue
 from gcl.bench.plan import Cell, Row
 from gcl.data import cards, load
 from gcl.data.cards import Card
@@ -76,7 +76,7 @@ def _same(card: Card, cell: Cell, protocol: Protocol) -> bool:
 def _method(row: Row, cell: Cell) -> str:
     """The model's name where it has its own objective, else nothing that is published."""
     objective = cell.config.model.get("objective")
-    own = build.models([row.model])[0]["arguments"].get("objective")
+    own = catalogue.models([row.model])[0]["arguments"].get("objective")
     return row.model if _name(objective) == _name(own) else ""
 
 

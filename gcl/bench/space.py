@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, TypeGuard, get_args, get_origin
 
 from gcl import build, grammar
 from gcl.config import Resolved
@@ -90,11 +90,13 @@ def _entry(value: Any, where: str) -> Range | Choice:
         raise InputError(f"{where} must be {{low: ..., high: ...}} or a list of choices, got {value!r}.")
     unknown(value, ("low", "high", "log"), where)
     low, high, log = value.get("low"), value.get("high"), value.get("log", False)
-    numbers = all(isinstance(x, (int, float)) and not isinstance(x, bool) for x in (low, high))
-    ordered = numbers and low < high and (low > 0 or not log)  # type: ignore[operator]
-    if not ordered or not isinstance(log, bool):
+    if not _number(low) or not _number(high) or not isinstance(log, bool) or low >= high or (log and low <= 0):
         raise InputError(f"{where} needs numbers low < high, above 0 where log is true, got {dict(value)!r}.")
-    return Range(low, high, log, isinstance(low, int) and isinstance(high, int))  # type: ignore[arg-type]
+    return Range(low, high, log, isinstance(low, int) and isinstance(high, int))
+
+
+def _number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _by_name(name: str, value: Any) -> Range | None:

@@ -9,7 +9,7 @@ from typer.core import TyperGroup
 
 from gcl.cli import bench, catalogue, compare, datasets, doctor, evaluate, export, pretrain, recommend, train, tune
 from gcl.cli.console import LogLines, complain
-from gcl.errors import InputError
+from gcl.errors import InputError, Interrupted
 
 
 class Commands(TyperGroup):
@@ -27,10 +27,10 @@ class Commands(TyperGroup):
         except KeyboardInterrupt as error:
             complain("stopped.")
             raise typer.Exit(130) from error
+        except Interrupted as error:
+            complain(str(error))
+            raise typer.Exit(error.exit_code) from error
         except Exception as error:
-            if type(error).__name__ == "Interrupted":
-                complain(str(error))
-                raise typer.Exit(error.exit_code) from error  # type: ignore[attr-defined]
             if os.environ.get("GCL_DEBUG") or hasattr(error, "exit_code") or isinstance(error, typer.Abort):
                 raise
             notes = getattr(error, "__notes__", None) or ["Set GCL_DEBUG=1 to see the traceback."]

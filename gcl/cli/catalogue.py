@@ -13,26 +13,26 @@ Name = Annotated[str | None, typer.Argument(help="One name, or an import path su
 
 def models(name: Name = None, json: Json = False) -> None:
     """List the models, or describe one."""
-    from gcl import build
+    from gcl import build, catalogue
 
     if name is None:
-        _list(Output(json), build.models(), "family")
+        _list(Output(json), catalogue.models(), "family")
     else:
         cls = build.model_class(name)
-        _describe(Output(json), build.models([name])[0], cls)
+        _describe(Output(json), catalogue.models([name])[0], cls)
 
 
 def losses(name: Name = None, json: Json = False) -> None:
     """List the objectives by family, or describe one."""
-    from gcl import build
+    from gcl import build, catalogue
     from gcl.losses.scan import family
 
     if name is None:
-        entries = [{**e, "family": family(build.objective_class(e["name"]))} for e in build.objectives()]
+        entries = [{**e, "family": family(build.objective_class(e["name"]))} for e in catalogue.objectives()]
         _list(Output(json), sorted(entries, key=lambda e: e["family"]), "family", "kind")
     else:
         cls = build.objective_class(name)
-        entry = {**build.objectives([name])[0], "family": family(cls)}
+        entry = {**catalogue.objectives([name])[0], "family": family(cls)}
         _describe(Output(json), entry, cls, _slots(cls), cls.reduces)
 
 
@@ -46,12 +46,12 @@ def _slots(cls: type) -> dict[str, str]:
 
 def views(name: Name = None, json: Json = False) -> None:
     """List the views, or describe one."""
-    from gcl import build
+    from gcl import build, catalogue
 
     if name is None:
-        _list(Output(json), sorted(build.views_catalogue(), key=lambda e: str(e["kind"])), "kind", "on")
+        _list(Output(json), sorted(catalogue.views(), key=lambda e: str(e["kind"])), "kind", "on")
     else:
-        _describe(Output(json), build.views_catalogue([name])[0], build.view_class(name))
+        _describe(Output(json), catalogue.views([name])[0], build.view_class(name))
 
 
 def _list(out: Output, entries: list[dict[str, Any]], *columns: str) -> None:
@@ -72,12 +72,12 @@ def _describe(
     slots: dict[str, str] | None = None,
     reduces: tuple[str, ...] = (),
 ) -> None:
-    from gcl import build
+    from gcl import catalogue
 
     known = [f"{what} {_cell(entry[what])}" for what in ("family", "kind", "on") if what in entry]
     out.line(f"{entry['name']}  ({', '.join(known + [entry['reference']] * bool(entry['reference']))})")
     out.line()
-    out.line(build.readable(inspect.getdoc(cls) or ""))
+    out.line(catalogue.readable(inspect.getdoc(cls) or ""))
     if entry["arguments"]:
         out.line()
         out.table(("argument", "default"), ([name, tables.text(v)] for name, v in entry["arguments"].items()))

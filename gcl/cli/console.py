@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -62,17 +62,17 @@ class Output:
         free = cut or {names[fold]}
         table = Table(box=None, pad_edge=False, header_style="bold")
         for at, name in enumerate(names):
-            side = "right" if numbers and at else "left"
-            table.add_column(name, justify=side, no_wrap=name not in free, overflow="fold")  # type: ignore[arg-type]
+            side: Literal["left", "right"] = "right" if numbers and at else "left"
+            table.add_column(name, justify=side, no_wrap=name not in free, overflow="fold")
         for row in rows:
             cells = zip(names, row, strict=True)
             table.add_row(*(Text(c, no_wrap=True, overflow="ellipsis") if n in cut else Text(c) for n, c in cells))
         if self.console.is_terminal:
             self.console.print(table, soft_wrap=False)
             return
-        plain = Console(file=StringIO(), highlight=False, width=UNBOUNDED)
-        plain.print(table)
-        for text in plain.file.getvalue().splitlines():  # type: ignore[attr-defined]
+        written = StringIO()
+        Console(file=written, highlight=False, width=UNBOUNDED).print(table)
+        for text in written.getvalue().splitlines():
             self.line(text.rstrip())
 
     def emit(self, value: Any) -> None:

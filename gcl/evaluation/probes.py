@@ -1,7 +1,6 @@
 """Probes: what can be read off frozen embeddings by a simple classifier, or by clustering."""
 
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -139,10 +138,10 @@ def _once(name: Protocol, z: Tensor, y: Tensor, graphs: Graphs, settings: ProbeS
         train, _, test = split(y, (SHARES[name], 0.0), generator)
         halves = name == "rand-20/80-sk"
         return {"accuracy": logistic(F.normalize(z, dim=1), y, train, test, seed, halves)}
-    makers: dict[str, Callable[[], tuple[Tensor, Tensor, Tensor]]] = {"few": lambda: few(y, settings.labels, generator)}
-    makers |= {key: lambda s=shares: split(y, s, generator) for key, shares in RANDOM.items()}  # type: ignore[misc]
-    if name in makers:
-        train, valid, test = makers[name]()
+    if name == "few":
+        train, valid, test = few(y, settings.labels, generator)
+    elif name in RANDOM:
+        train, valid, test = split(y, RANDOM[name], generator)
     else:
         train, valid, test = (graphs.data[mask].cpu().nonzero()[:, 0] for mask in MASKS)
     chosen = None if name == "public" else valid

@@ -148,7 +148,10 @@ class ISogCLR(Stateful, Objective):
         """F of every row [B], the mean of both views' anchors."""
         a, b = normalise(z1), normalise(z2)
         known = ids is not None and self.tau is not None
-        tau = self.tau[ids].to(a.dtype) if known else torch.full_like(a[:, 0], self.temperature)  # type: ignore[index]
+        if ids is None or self.tau is None:
+            tau = torch.full_like(a[:, 0], self.temperature)
+        else:
+            tau = self.tau[ids].to(a.dtype)
         sides = [side(a, b, tau, ids, slope=True), side(b, a, tau, ids, slope=True)]
         old = _visited(self.log_u, ids, a)
         news = [s.update(old, self.gamma, relative=True) for s in sides]

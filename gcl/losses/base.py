@@ -17,12 +17,12 @@ Rows = tuple[Tensor, Tensor | None]
 ORDER = ("similarity", "positives", "negatives", "weighting", "temperature", "margin", "kernel", "views")
 
 
-class Stateful:
+class Stateful(ABC):
     """Mixin of parts whose state depends on the number of things or on their width."""
 
+    @abstractmethod
     def allocate(self, num_ids: int, dim: int) -> None:
         """Make buffers and parameters for ``num_ids`` things of width ``dim``."""
-        raise NotImplementedError
 
 
 class Objective(Recorded, nn.Module, ABC):
@@ -48,18 +48,18 @@ class Objective(Recorded, nn.Module, ABC):
     A subclass is final and implements :meth:`compute`.
     """
 
-    kind: ClassVar[Kind]
+    kind: Kind
     reference: ClassVar[str] = ""
     """Paper and year."""
     aliases: ClassVar[tuple[str, ...]] = ()
     """Other names under which it is found."""
     reduces: ClassVar[tuple[str, ...]] = ()
     """What it comes down to and where: each a sibling or a known quantity, and the condition."""
-    extra: ClassVar[bool] = False
+    extra: bool = False
     """Of kind pair: whether z2 may have more rows than z1."""
     parts: ClassVar[int | None] = None
     """Of kind tuple: how many tensors it takes; None: two or more."""
-    detached: ClassVar[bool] = False
+    detached: bool = False
     """Whether parts of the formula carry no gradient: then the gradient is not that of the value."""
     generator: torch.Generator | None = None
     """Source of randomness of the objectives that draw; None: torch's default."""

@@ -172,9 +172,9 @@ def _compute(member: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]
 def _adopt(owner: Objective, members: Sequence[nn.Module] | nn.ModuleList) -> None:
     """Take over the kind of the members, and what they cannot do."""
     found = [m for m in members if isinstance(m, Objective)]
-    owner.kind = found[0].kind  # type: ignore[misc]
-    owner.extra = all(m.extra for m in found) and not isinstance(owner, Symmetric)  # type: ignore[misc]
-    owner.detached = any(m.detached for m in found)  # type: ignore[misc]
+    owner.kind = found[0].kind
+    owner.extra = all(m.extra for m in found) and not isinstance(owner, Symmetric)
+    owner.detached = any(m.detached for m in found)
 
 
 def pareto_weights(first: Sequence[Tensor | None], second: Sequence[Tensor | None]) -> tuple[float, float]:

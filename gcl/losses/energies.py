@@ -87,7 +87,7 @@ class CACR(Objective):
         if min(attract, repel) < 0:
             raise ValueError(f"attract and repel must be at least 0, got {attract}, {repel}.")
         self.attract, self.repel, self.detach = attract, repel, detach
-        self.detached = detach  # type: ignore[misc]
+        self.detached = detach
 
     def compute(self, views: Tensor, ids: Tensor | None = None) -> Rows:
         """Loss of every thing [B]."""

@@ -173,7 +173,7 @@ class CrossBatchMemory(Objective):
         if self.objective.kind != "labelled":
             raise ValueError(f"objective must be of kind labelled, got one of kind {self.objective.kind}.")
         self.queue = Queue(size)
-        self.detached = self.objective.detached  # type: ignore[misc]
+        self.detached = self.objective.detached
 
     def describe(self) -> dict[str, str]:
         """The slots of the objective, and the queue."""

@@ -72,7 +72,7 @@ class HardNegative(PairPipeline):
             temperature=temperature, weighting=Hardness(beta, detach_weights), kernel=Debiased(tau_plus),
             negatives="both", forward=0.5,
         )  # fmt: skip
-        self.detached = detach_weights  # type: ignore[misc]
+        self.detached = detach_weights
 
 
 class GuidedInfoNCE(Objective):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gcl.arguments import Recorded
 from gcl.data import Batch, Dataset, Pairs, Query, Sampling
-from gcl.errors import InputError
+from gcl.errors import InputError, NoVectors
 from gcl.losses.base import Kind, Objective
 
 T = TypeVar("T")
@@ -89,7 +89,7 @@ class Recommender(Recorded, nn.Module, ABC):
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """What every user and every item looks like, [num_users, d] and [num_items, d], where users have vectors."""
-        raise InputError(f"{type(self).__name__} scores items directly and has no vectors.")
+        raise NoVectors(f"{type(self).__name__} scores items directly and has no vectors.")
 
     def queries(self, query: Query) -> Tensor:
         """What users or histories look like, [B, d]."""

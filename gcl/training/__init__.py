@@ -1,5 +1,6 @@
 """Training that survives: the loop, checkpoints, the folder of a run."""
 
+from gcl.errors import Interrupted
 from gcl.training.files import WriteError
 from gcl.training.finished import Run, load_run
 from gcl.training.fitting import fit, fit_resolved, resume
@@ -9,7 +10,6 @@ from gcl.training.recommend import Recommendation
 from gcl.training.run import RunDirectory
 from gcl.training.seeds import generators
 from gcl.training.settings import TrainSettings
-from gcl.training.signals import Interrupted
 from gcl.training.watch import NonFiniteLoss
 
 __all__ = [

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from gcl.data import Dataset
-from gcl.errors import InputError
+from gcl.errors import NoVectors
 from gcl.evaluation.top_k import scoring
 from gcl.recommenders import Recommender
 from gcl.training.diagnose import pictures
@@ -37,7 +37,7 @@ class Board:
         try:
             with scoring(model):
                 vectors = model.items()
-        except (InputError, NotImplementedError):
+        except NoVectors:
             return
         degree = data.train.by_item.counts.cpu()
         chosen = torch.sort(degree, descending=True, stable=True).indices[:POINTS]

@@ -9,7 +9,7 @@ from torch import Tensor
 from gcl import diagnostics
 from gcl.data import Dataset, query
 from gcl.encoders import LightGCNEncoder
-from gcl.errors import InputError
+from gcl.errors import NoVectors
 from gcl.evaluation.top_k import scoring
 from gcl.recommenders import Recommender
 from gcl.training.seeds import derive
@@ -38,7 +38,7 @@ def diagnose(model: Recommender, data: Dataset, seed: int) -> dict[str, float]:
             items = model.items()
             users, where = torch.unique(data.train.user[rows], return_inverse=True)
             vectors = model.queries(query(data, users, "valid"))
-    except (InputError, NotImplementedError):
+    except NoVectors:
         return {}
     sampled = items if len(items) <= ROWS else items[draw(len(items), ROWS)]
     degree = data.train.by_item.counts

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gcl.data.graphs import Graphs
+from gcl.errors import Interrupted
 from gcl.recommenders import Phase
 from gcl.training import checkpoint
 from gcl.training.board import Board
@@ -17,7 +18,7 @@ from gcl.training.pretrain_config import PretrainSettings
 from gcl.training.progress import Reporter
 from gcl.training.run import RunDirectory
 from gcl.training.seeds import borrowed, derive, generators
-from gcl.training.signals import Interrupted, Signals
+from gcl.training.signals import Signals
 from gcl.training.steps import Steps
 from gcl.training.watch import Watch
 from gcl.views.batches import take_nodes

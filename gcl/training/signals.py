@@ -11,14 +11,6 @@ T = TypeVar("T")
 HANDLED = (signal.SIGINT, signal.SIGTERM)
 
 
-class Interrupted(Exception):
-    """Training was stopped by a signal after its state was saved; ``exit_code`` is 128 + the signal's number."""
-
-    def __init__(self, number: int, message: str) -> None:
-        super().__init__(message)
-        self.exit_code = 128 + number
-
-
 class _Now(BaseException):
     """Raised out of a call that may be broken off anywhere."""
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from gcl.data import Dataset
-from gcl.errors import InputError
+from gcl.errors import InputError, Interrupted
 from gcl.evaluation import Evaluation, evaluate
 from gcl.recommenders import Recommender
 from gcl.training import checkpoint
@@ -23,7 +23,7 @@ from gcl.training.progress import Reporter
 from gcl.training.run import RunDirectory
 from gcl.training.seeds import initialising
 from gcl.training.select import chosen_metric
-from gcl.training.signals import Interrupted, Signals
+from gcl.training.signals import Signals
 from gcl.training.stage import Stage
 
 if TYPE_CHECKING:

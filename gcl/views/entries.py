@@ -1,7 +1,7 @@
 """The ``views`` argument: a list of entries, each a view or a chain of views."""
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
@@ -37,7 +37,7 @@ def one_view(entry: View | Sequence[View], level: type[View]) -> nn.ModuleList:
 
 
 def _foreign(view: object) -> bool:
-    return isinstance(view, Callable) and not isinstance(view, View)  # type: ignore[arg-type]
+    return callable(view) and not isinstance(view, View)
 
 
 def allocate(views: nn.Module, adj: Adjacency, dim: int, sides: Sequence[int]) -> list[nn.Parameter]:

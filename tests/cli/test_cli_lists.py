@@ -88,12 +88,12 @@ def test_import_paths_are_found_in_the_current_folder(tmp_path):
 def test_debug_keeps_the_traceback(monkeypatch):
     monkeypatch.setenv("GCL_DEBUG", "1")
     assert isinstance(gcl("models", "SimGLC").error, InputError)
-    monkeypatch.setattr("gcl.build.models", lambda: 1 / 0)
+    monkeypatch.setattr("gcl.catalogue.models", lambda: 1 / 0)
     assert isinstance(gcl("models").error, ZeroDivisionError)
 
 
 def test_failures_exit_with_1_and_name_themselves(monkeypatch):
-    monkeypatch.setattr("gcl.build.models", lambda: 1 / 0)
+    monkeypatch.setattr("gcl.catalogue.models", lambda: 1 / 0)
     called = gcl("models")
     assert called.code == 1
     assert "Error: ZeroDivisionError: division by zero Set GCL_DEBUG=1 to see the traceback." in called.err

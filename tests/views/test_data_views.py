@@ -12,7 +12,7 @@ from torch_geometric import transforms as T
 from torch_geometric.data import Batch, Data, HeteroData
 from torch_geometric.utils import is_undirected, to_undirected
 
-from gcl import build
+from gcl import build, catalogue
 from gcl.errors import InputError
 from gcl.testing import check_data_view
 from gcl.views import (
@@ -419,7 +419,7 @@ def test_names_build_views_and_catalogue_says_what_they_act_on():
     spec = {"name": "RandomChoice", "views": ["DropEdge", [{"name": "MaskFeature", "p": 0.3}, "ShuffleFeature"]]}
     view = build.view(spec)
     assert build.spec(view)["views"][1][0] == {"name": "MaskFeature", "p": 0.3, "mode": "col", "fill": 0.0}
-    found = {entry["name"]: entry["on"] for entry in build.views_catalogue()}
+    found = {entry["name"]: entry["on"] for entry in catalogue.views()}
     assert found["DropEdge"] == ["steps", "data"] and found["PPR"] == ["data"]
     assert found["Noise"] == ["steps"] and found["Crop"] == ["sequences"]
 
