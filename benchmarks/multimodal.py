@@ -85,14 +85,15 @@ def main() -> None:
         done = subprocess.run(command, cwd=ROOT, env={**os.environ, **ONE_THREAD}, stdout=subprocess.PIPE, check=True)
         total = int(done.stdout.split()[-1])
         for model in wanted:
-            rows += measured(model, checkout, folder, total, 1 if options.quick else options.rounds)
-            print(table(rows[-2:]), flush=True)
+            found = measured(model, checkout, folder, total, 1 if options.quick else options.rounds)
+            print(table(found), flush=True)
+            rows += found
     if options.quick or not checkout or options.only:
         print("not stored: only a full run beside MMRec is", flush=True)
         return
     RESULTS.mkdir(exist_ok=True)
-    found = {"sizes": SIZES, "rounds": options.rounds, "machine": machine, "commit": commit(checkout), "rows": rows}
-    (RESULTS / "multimodal.json").write_text(json.dumps(found, indent=1) + "\n")
+    stored = {"sizes": SIZES, "rounds": options.rounds, "machine": machine, "commit": commit(checkout), "rows": rows}
+    (RESULTS / "multimodal.json").write_text(json.dumps(stored, indent=1) + "\n")
     (RESULTS / "multimodal.md").write_text(f"{table(rows)}\n\n{caption(machine)}\n")
 
 

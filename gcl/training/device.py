@@ -1,5 +1,7 @@
-"""Where training runs, in what precision, and how torch is set meanwhile."""
+"""Where training runs, in what precision, and how torch and memory are set meanwhile."""
 
+import ctypes
+import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,8 +41,25 @@ def fabric(device: torch.device, precision: str) -> "Fabric":
         raise InputError(f"precision {precision!r} is not known. {nearest(precision, PRECISIONS)}")
     from lightning_fabric import Fabric
 
+    if device.type == "cpu":
+        _keep_freed_memory()
     devices: Any = [device.index or 0] if device.type == "cuda" else 1
     return Fabric(accelerator=device.type, devices=devices, precision=PRECISIONS[precision])
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Have glibc keep what a step frees for the next step, for the rest of the process.
+
+    By default it hands large blocks back at once and the kernel clears their pages anew, in every step: on ml-100k 5 %
+    of LightGCN's CPU time, 20 % of SASRec's, 35 % of VBPR's. The peak stays. Who sets ``MALLOC_...`` in the environment
+    has chosen already.
+    """
+    trim_threshold, mmap_max = -1, -4  # numbers of malloc.h
+    if platform.libc_ver()[0] == "glibc" and not any(name.startswith("MALLOC_") for name in os.environ):
+        libc = ctypes.CDLL(None)
+        libc.mallopt(mmap_max, 0)
+        libc.mallopt(trim_threshold, 2**31 - 1)
 
 
 @contextmanager
