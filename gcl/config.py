@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import yaml
 
 from gcl import build, grammar
-from gcl.errors import InputError, nearest
+from gcl.errors import InputError
 from gcl.signatures import REQUIRED, check, parameters, settings, unknown
 
 if TYPE_CHECKING:
@@ -168,42 +168,25 @@ def _part_arguments(model: str) -> dict[str, bool]:
 
 
 def _file_layer(path: Path, origin: str, model: str) -> Layer:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InputError(f"Cannot read the configuration {path}: {reason}.") from error
-    tree = grammar.read(text, str(path)) or {}
-    if not isinstance(tree, Mapping):
-        raise InputError(f"{path} must be a mapping with the keys {', '.join(SECTIONS)}, got {tree!r}.")
+    tree = grammar.read_file(path, "the configuration ") or {}
+    entries = grammar.sections(tree, SECTIONS, str(path), ignored=("name", "dataset", "origins"))
     if tree.get("name", model) != model:
         raise InputError(f"{path} is the configuration of {tree['name']}, not of {model}.")
-    return origin, _entries({k: v for k, v in tree.items() if k not in ("name", "dataset", "origins")}, str(path))
+    return origin, entries
 
 
 def _call_layer(settings: Mapping[str, Mapping[str, Any]]) -> Layer:
-    return "call", _entries({s: build.plain(v, s) for s, v in settings.items()}, "settings")
+    return "call", grammar.sections({s: build.plain(v, s) for s, v in settings.items()}, SECTIONS, "settings")
 
 
 def _line_layer(settings: Sequence[str]) -> Layer:
     entries: list[tuple[list[str], Any]] = []
     for path, value in grammar.pairs(list(settings)):
         if path[0] in SECTIONS and len(path) == 1:
-            entries += _entries({path[0]: value}, path[0])
+            entries += grammar.sections({path[0]: value}, SECTIONS, path[0])
         else:
             entries.append((path if path[0] in SECTIONS else ["model", *path], value))
     return "command line", entries
-
-
-def _entries(tree: Mapping[str, Any], where: str) -> list[tuple[list[str], Any]]:
-    entries = []
-    for section, values in tree.items():
-        if section not in SECTIONS:
-            raise InputError(f"{where} has an unknown section {section!r}. {nearest(str(section), SECTIONS)}")
-        if values is not None and not isinstance(values, Mapping):
-            raise InputError(f"{where}: {section} must be a mapping, got {values!r}.")
-        entries += [([section, str(key)], value) for key, value in (values or {}).items()]
-    return entries
 
 
 class _Draft:

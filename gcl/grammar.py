@@ -1,12 +1,13 @@
 """YAML as configuration reads it, and the ``key=value`` grammar over dotted paths."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
 
-from gcl.errors import InputError
+from gcl.errors import InputError, nearest
 
 
 class _Loader(yaml.SafeLoader):
@@ -43,6 +44,39 @@ def read(text: str, where: str) -> Any:
         raise InputError(f"{where}{place}: not valid YAML: {getattr(error, 'problem', None) or error}.") from error
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
+
+
+def read_file(path: Path, what: str = "") -> Any:
+    """The value of a YAML file; ``what`` says in errors what it should be: ``"the space "``.
+
+    Raises:
+        InputError: the file cannot be read, or is not YAML.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"Cannot read {what}{path}: {getattr(error, 'strerror', None) or error}.") from error
+    return read(text, str(path))
+
+
+def sections(tree: Any, known: Sequence[str], where: str, ignored: Sequence[str] = ()) -> list[tuple[list[str], Any]]:
+    """``{model: {dim: 8}}`` -> ``[(["model", "dim"], 8)]``; keys that are ``ignored`` are left out.
+
+    Raises:
+        InputError: no mapping, an unknown section, a section that is no mapping; ``where`` names the tree.
+    """
+    if not isinstance(tree, Mapping):
+        raise InputError(f"{where} must be a mapping with the keys {', '.join(known)}, got {tree!r}.")
+    entries = []
+    for section, values in tree.items():
+        if section in ignored:
+            continue
+        if section not in known:
+            raise InputError(f"{where} has an unknown section {section!r}. {nearest(str(section), known)}")
+        if values is not None and not isinstance(values, Mapping):
+            raise InputError(f"{where}: {section} must be a mapping, got {values!r}.")
+        entries += [([section, str(key)], value) for key, value in (values or {}).items()]
+    return entries
 
 
 def pairs(settings: list[str]) -> list[tuple[list[str], Any]]:

@@ -74,10 +74,7 @@ def read(path: Path) -> Space:
     Raises:
         InputError: the file cannot be read, or an entry is no range and no list; the entry is named.
     """
-    try:
-        tree = grammar.read(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"Cannot read the space {path}: {getattr(error, 'strerror', None) or error}.") from error
+    tree = grammar.read_file(path, "the space ")
     if not isinstance(tree, Mapping) or not tree:
         raise InputError(f"{path} must be a mapping of settings to ranges or lists of choices, got {tree!r}.")
     return {str(name): _entry(value, f"{path}: {name}") for name, value in tree.items()}

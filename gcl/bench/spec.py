@@ -77,11 +77,7 @@ def read(path: str | Path) -> Bench:
         InputError: the file cannot be read or breaks a rule; file, key, rule and value are named.
     """
     path = located(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}.") from error
-    return parse(grammar.read(text, str(path)), str(path))
+    return parse(grammar.read_file(path), str(path))
 
 
 def parse(tree: Any, where: str) -> Bench:

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from gcl import build, grammar
 from gcl.config import tuned_file
 from gcl.data.graphs import load_graphs
-from gcl.errors import InputError, nearest
+from gcl.errors import InputError
 from gcl.evaluation.probes import ProbeSettings
 from gcl.signatures import REQUIRED, check, parameters, settings, unknown
 
@@ -106,7 +106,9 @@ def resolve(
         if path is not None:
             layers.append((told, _of_file(Path(path))))
     if isinstance(given, Mapping):
-        layers.append(("call", _of_tree({s: build.plain(v, s) for s, v in given.items()}, "settings")))
+        layers.append(
+            ("call", grammar.sections({s: build.plain(v, s) for s, v in given.items()}, SECTIONS, "settings"))
+        )
     else:
         layers.append(("command line", _of_line(given)))
     known = _known(method)
@@ -181,28 +183,10 @@ def _validated(method: str, values: Mapping[str, dict[str, Any]]) -> dict[str, d
 
 
 def _of_file(path: Path) -> list[tuple[list[str], Any]]:
-    try:
-        tree = grammar.read(path.read_text(encoding="utf-8"), str(path)) or {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"Cannot read the configuration {path}: {getattr(error, 'strerror', None) or error}."
-        ) from error
-    if not isinstance(tree, Mapping):
-        raise InputError(f"{path} must be a mapping with the keys {', '.join(SECTIONS)}, got {tree!r}.")
-    return _of_tree({k: v for k, v in tree.items() if k not in ("method", "dataset", "origins")}, str(path))
+    tree = grammar.read_file(path, "the configuration ") or {}
+    return grammar.sections(tree, SECTIONS, str(path), ignored=("method", "dataset", "origins"))
 
 
 def _of_line(given: Sequence[str]) -> list[tuple[list[str], Any]]:
     pairs = grammar.pairs(list(given))
     return [(path if path[0] in SECTIONS and len(path) > 1 else ["model", *path], value) for path, value in pairs]
-
-
-def _of_tree(tree: Mapping[str, Any], where: str) -> list[tuple[list[str], Any]]:
-    entries = []
-    for section, values in tree.items():
-        if section not in SECTIONS:
-            raise InputError(f"{where} has an unknown section {section!r}. {nearest(str(section), SECTIONS)}")
-        if values is not None and not isinstance(values, Mapping):
-            raise InputError(f"{where}: {section} must be a mapping, got {values!r}.")
-        entries += [([section, str(key)], value) for key, value in (values or {}).items()]
-    return entries

@@ -7,10 +7,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gcl.graph import Adjacency
-from gcl.views.base import GraphView, Step, as_step
+from gcl.views.noise import Perturbation
 
 
-class AdversarialNoise(GraphView):
+class AdversarialNoise(Perturbation):
     """After every step h <- h + eps * g / ||g||, g = MLP(h / ||h|| + ξ), ξ ~ N(0, 1/d): the worst noise of length eps.
 
     The MLP d -> k -> d reads a detached h and maximises the contrast in a phase of its own, where :class:`Noise` draws
@@ -27,12 +27,10 @@ class AdversarialNoise(GraphView):
     adversarial = True
 
     def __init__(self, eps: float = 0.1, hidden: int = 32) -> None:
-        super().__init__()
-        if eps < 0:
-            raise ValueError(f"eps must not be negative, got {eps}.")
+        super().__init__(eps)
         if hidden < 1:
             raise ValueError(f"hidden must be at least 1, got {hidden}.")
-        self.eps, self.hidden = eps, hidden
+        self.hidden = hidden
         self.direction = nn.Sequential()
 
     def allocate(self, adj: Adjacency, dim: int, sides: Sequence[int]) -> None:
@@ -43,13 +41,3 @@ class AdversarialNoise(GraphView):
         """Noise for representations h [N, d], with gradient to the MLP alone."""
         noise = torch.randn(h.shape, device=h.device, dtype=h.dtype, generator=generator) / h.shape[1] ** 0.5
         return self.eps * F.normalize(self.direction(F.normalize(h.detach(), dim=1) + noise), dim=1)
-
-    def steps(self, source: Adjacency | Step, generator: torch.Generator | None = None) -> Step:
-        """Fresh noise at every layer, and at every call of the step."""
-        before = as_step(source)
-
-        def step(h: Tensor, layer: int) -> Tensor:
-            clean = before(h, layer)
-            return clean + self.draw(clean, generator)
-
-        return step

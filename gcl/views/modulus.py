@@ -5,14 +5,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from gcl.graph import Adjacency
-from gcl.views.base import GraphView, Step, as_step
+from gcl.views.noise import Perturbation
 
 Length = Literal["proportional", "inverse", "sigmoid", "constant"]
 LENGTHS = ("proportional", "inverse", "sigmoid", "constant")
 
 
-class ModulusNoise(GraphView):
+class ModulusNoise(Perturbation):
     """h <- h + eps * len(||h||) * sign(h) * r / ||r||, r ~ U(0, 1)^d a row: the orthant of h is kept.
 
     ``length``: ``proportional`` ||h||, long rows more in space and all alike in angle; ``inverse`` mean(||h||)² /
@@ -30,12 +29,10 @@ class ModulusNoise(GraphView):
     """
 
     def __init__(self, eps: float = 0.1, length: Length = "proportional") -> None:
-        super().__init__()
-        if eps < 0:
-            raise ValueError(f"eps must not be negative, got {eps}.")
+        super().__init__(eps)
         if length not in LENGTHS:
             raise ValueError(f"length must be one of {', '.join(LENGTHS)}, got {length!r}.")
-        self.eps, self.length = eps, length
+        self.length = length
 
     def draw(self, h: Tensor, generator: torch.Generator | None) -> Tensor:
         """Noise for representations h [N, d], without gradient."""
@@ -54,13 +51,3 @@ class ModulusNoise(GraphView):
         if self.length == "inverse":
             return modulus.mean().square() / modulus.clamp(min=1e-12)
         return torch.sigmoid((modulus - modulus.mean()) / modulus.std(correction=0).clamp(min=1e-12))
-
-    def steps(self, source: Adjacency | Step, generator: torch.Generator | None = None) -> Step:
-        """Fresh noise at every layer, and at every call of the step."""
-        before = as_step(source)
-
-        def step(h: Tensor, layer: int) -> Tensor:
-            clean = before(h, layer)
-            return clean + self.draw(clean, generator)
-
-        return step
