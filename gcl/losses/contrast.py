@@ -68,12 +68,13 @@ class PairPipeline(Objective):
         self.weighting.observe(score)
         tau = self.temperature(score)
         logit = self.margin(score, torch.linalg.vector_norm(z1, dim=1)) / tau
-        first, second = self._negatives(z1, z2, ids, score, logit, 1 / tau)
-        values, valid = self._kernel(score, logit, tau, first, ids, z2.shape[0])
+        number = self._number(ids, count, len(z2), z1.device)
+        first, second = self._negatives(z1, z2, ids, score, logit, 1 / tau, number)
+        values, valid = self._kernel(score, logit, tau, first, number)
         if not back:
             return values, valid
         logit = self.margin(score, torch.linalg.vector_norm(z2[:count], dim=1)) / tau
-        other, other_valid = self._kernel(score, logit, tau, second, ids, z2.shape[0])
+        other, other_valid = self._kernel(score, logit, tau, second, number)
         if valid is not None and other_valid is not None:
             valid = valid & other_valid
         return there * values + back * other, valid
@@ -88,26 +89,49 @@ class PairPipeline(Objective):
         told = {"positives": "aligned rows", "negatives": f"rows of {where} with another id", "views": views}
         return in_order({**words, **told})
 
-    def _kernel(
-        self, score: Tensor, logit: Tensor, tau: Tensor, negatives: Tensor, ids: Tensor | None, columns: int
-    ) -> Rows:
+    def _number(self, ids: Tensor | None, rows: int, columns: int, device: torch.device) -> Tensor | float:
+        """How many negatives every row has [B], where a slot asks for it."""
+        if not (self.kernel.counts or self.weighting.counts):
+            return torch.inf
+        cross = partner_counts(ids, rows, columns, device)
+        own = partner_counts(None if ids is None else ids[:rows], rows, rows, device)
+        return {"cross": cross, "within": own, "both": cross + own}[self.negatives]
+
+    def _kernel(self, score: Tensor, logit: Tensor, tau: Tensor, negatives: Tensor, number: Tensor | float) -> Rows:
         """Loss of the rows of one direction."""
-        rows = score.shape[0]
         factor = self.weighting.positives(score)
-        number: Tensor | float = torch.inf
-        if self.kernel.counts:
-            cross = partner_counts(ids, rows, columns, score.device)
-            own = partner_counts(None if ids is None else ids[:rows], rows, rows, score.device)
-            number = {"cross": cross, "within": own, "both": cross + own}[self.negatives]
         mean = logit if factor is None else factor * logit
         values, valid = self.kernel(Summary(mean, logit, negatives, tau, 1.0, number))
         weight = self.weighting.rows(logit, negatives)
         return values if weight is None else weight * values, valid
 
     def _negatives(
-        self, z1: Tensor, z2: Tensor, ids: Tensor | None, score: Tensor, logit: Tensor, inverse: Tensor
+        self,
+        z1: Tensor,
+        z2: Tensor,
+        ids: Tensor | None,
+        score: Tensor,
+        logit: Tensor,
+        inverse: Tensor,
+        number: Tensor | float,
     ) -> tuple[Tensor, Tensor]:
         """What the negatives of z1's rows come to, and those of z2's first rows (an empty tensor if not needed)."""
+        transform = None if self.similarity.linear else self.similarity.transform
+        if self.weighting.entrywise or self.kernel.entrywise:
+            reduce = self.kernel.reduce if self.kernel.entrywise else None
+            entries = Entries(transform, self.weighting.fixed(), reduce, score, logit)
+            return self._sums(z1, z2, ids, inverse, entries)
+        plain = Entries(transform)
+        found = [self._sums(z1, z2, ids, inverse * f, plain) for f in self.weighting.tilts]
+        there = self.weighting.tilted([sums[0] for sums in found], number)
+        if self.forward_weight == 1:
+            return there, found[0][1]
+        return there, self.weighting.tilted([sums[1] for sums in found], number)
+
+    def _sums(
+        self, z1: Tensor, z2: Tensor, ids: Tensor | None, inverse: Tensor, entries: Entries
+    ) -> tuple[Tensor, Tensor]:
+        """Log-sum-exp over the negatives of z1's rows, and of z2's first rows (an empty tensor if not needed)."""
         s, count, back = self.similarity, z1.shape[0], self.forward_weight < 1
         left, right = s.left(z1), s.right(z2)
         first = left if s.symmetric else s.right(z1)
@@ -119,20 +143,13 @@ class PairPipeline(Objective):
             sources.append((left, first, own))
             mirrored.append((second, right, ids))
         there, home = list[Tensor](), list[Tensor]()
-        reduce = self.kernel.reduce if self.kernel.entrywise else None
-        if self.weighting.entrywise or reduce is not None:
+        if not entries.additive:
             sources, mirrored = [_joined(sources)], [_joined(mirrored)]
         elif s.linear and inverse.dim() == 0 and self.negatives != "within":
             row, column = log_partition(left * inverse, right, row_ids=own, column_ids=ids, columns=back)
             there.append(row)
             home.extend([] if column is None else [column[:count]])
             sources, mirrored = sources[1:], mirrored[1:]
-
-        entries = Entries(
-            None if s.linear else s.transform,
-            self.weighting.fixed() if self.weighting.entrywise else None,
-            reduce, score, logit,
-        )  # fmt: skip
 
         def partition(x: Tensor, y: Tensor, columns: Tensor | None) -> Tensor:
             if x is y and entries.plain and inverse.dim() == 0:

@@ -18,7 +18,9 @@ from gcl.losses import (
 )
 from gcl.losses.functional import exhausted
 from gcl.losses.functional import partition as module
+from gcl.losses.functional.numerics import lse
 from gcl.losses.slots.margins import turn
+from gcl.losses.slots.weightings import Hardness
 from tests.losses.reference import cosines, info_nce_row, log_sum, mean, same
 
 
@@ -263,3 +265,25 @@ def test_hard_negatives_that_have_become_easy():
     initial, current = torch.tensor([0.7, 0.7, 0.95, -0.9]), torch.tensor([0.5, 0.65, 0.81, -0.85])
     assert exhausted(initial, current).tolist() == [True, False, False, False]
     assert exhausted(initial, current, ceiling=0.9).tolist() == [True, False, True, True]
+
+
+@pytest.mark.parametrize("detach", [False, True])
+@pytest.mark.parametrize("beta", [0.0, 0.7, 5.0])
+def test_hardness_by_entries_is_hardness_by_sums(beta, detach):
+    weighting = Hardness(beta, detach)
+    scores = torch.randn(5, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    hidden = torch.zeros(5, 9, dtype=torch.bool)
+    hidden[0, :4], hidden[1], hidden[2, 1:] = True, True, True
+    found = []
+    for by_entries in (True, False):
+        logits = scores.clone().requires_grad_()
+        shown = logits.masked_fill(hidden, -torch.inf)
+        if by_entries:
+            value = lse(weighting.negatives(shown, shown, shown[:, 0]))
+        else:
+            sums = [lse((f * logits).masked_fill(hidden, -torch.inf)) for f in weighting.tilts]
+            value = weighting.tilted(sums, (~hidden).sum(1))
+        assert value[1] == -torch.inf
+        (gradient,) = torch.autograd.grad(value[[0, 2, 3, 4]].sum(), logits)
+        found.append((value.detach(), gradient))
+    torch.testing.assert_close(found[0], found[1], rtol=1e-12, atol=1e-12)

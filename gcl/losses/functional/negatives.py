@@ -34,7 +34,12 @@ class Entries:
     @property
     def plain(self) -> bool:
         """Whether entries are left as they are."""
-        return self.transform is None and self.reweigh is None and self.reduce is None
+        return self.transform is None and self.additive
+
+    @property
+    def additive(self) -> bool:
+        """Whether a row's value is a sum over its entries: then several sets of candidates may be summed in turn."""
+        return self.reweigh is None and self.reduce is None
 
 
 def negative_partition(

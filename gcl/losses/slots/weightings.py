@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -19,7 +19,15 @@ class Weighting(Recorded, nn.Module, ABC):
     """Factors on the terms of a row."""
 
     entrywise: ClassVar[bool] = False
-    """Whether :meth:`negatives` does anything: then tiles of logits are made and weighted."""
+    """Whether entries are weighted one by one: then tiles of logits are made for :meth:`negatives`."""
+    counts: ClassVar[bool] = False
+    """Whether :meth:`tilted` needs the number of negatives."""
+    tilts: tuple[float, ...] = (1.0,)
+    """Factors f whose sums log Σ_j e^{f l_ij} :meth:`tilted` takes, where entries are not weighted one by one."""
+
+    def tilted(self, sums: Sequence[Tensor], number: Tensor | float) -> Tensor:
+        """The logarithm of the weighted sum of every row [B], from its sums by ``tilts`` and number of negatives."""
+        return sums[0]
 
     def negatives(self, logits: Tensor, similarities: Tensor, positive: Tensor) -> Tensor:
         """Logits [R, n] with the log-weights added, -inf where hidden; ``positive`` [R] is the row's own similarity.
@@ -51,25 +59,39 @@ class Uniform(Weighting):
 class Hardness(Weighting):
     """w_ij = exp(β l_ij) / mean_k exp(β l_ik), with mean 1 over the negatives of a row; β = 0 uniform, ∞ the hardest.
 
+    Σ_j w_ij exp(l_ij) = Σ_j exp((1 + β) l_ij) / mean_k exp(β l_ik): two plain sums, which :meth:`tilted` makes one of.
+
     ``detach``: the weights carry no gradient.
     """
 
-    entrywise = True
+    counts = True
 
     def __init__(self, beta: float = 1.0, detach: bool = False) -> None:
         super().__init__()
         if beta < 0:
             raise ValueError(f"beta must be at least 0, got {beta}.")
         self.beta, self.detach = beta, detach
+        self.tilts = (1 + beta, beta)
 
     def negatives(self, logits: Tensor, similarities: Tensor, positive: Tensor) -> Tensor:
-        """l + β l - log mean exp(β l)."""
+        """l + β l - log mean exp(β l), for kernels that reduce the entries themselves."""
         shown = logits > -math.inf
         source = logits.detach() if self.detach else logits
         tilted = (self.beta * source.masked_fill(~shown, 0.0)).masked_fill(~shown, -math.inf)
-        level = lse(tilted) - shown.sum(-1).clamp_min(1).log()
+        level = lse(tilted) - shown.sum(-1).to(logits.dtype).clamp_min(1).log()
         level = level.masked_fill(level == -math.inf, 0.0)
         return torch.where(shown, logits + tilted - level[:, None], -math.inf)
+
+    def tilted(self, sums: Sequence[Tensor], number: Tensor | float) -> Tensor:
+        """log Σ e^{(1 + β) l} - log mean e^{β l}; -inf where there is no negative."""
+        empty = sums[0] == -math.inf
+        heavy, light = (x.masked_fill(empty, 0.0) for x in sums)
+        if self.detach:
+            # Of (1 + β) l in the exponent, β l is the weight.
+            own = heavy / (1 + self.beta)
+            heavy, light = own + (heavy - own).detach(), light.detach()
+        spread = torch.as_tensor(number, dtype=heavy.dtype, device=heavy.device).clamp_min(1).log()
+        return (heavy - light + spread).masked_fill(empty, -math.inf)
 
 
 class Below(Weighting):
