@@ -14,7 +14,12 @@ import typer
 
 from gcl.errors import InputError
 
+# Arguments that several commands take.
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line; all else goes to stderr.")]
+Plain = Annotated[bool, typer.Option("--plain", help="Leave the tuned settings of the data set out.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Resume = Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run; takes nothing else.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
 
 UNBOUNDED = 1 << 16
 """Columns of what is printed to a file or a pipe: a line of a table is never broken there."""

@@ -10,6 +10,7 @@ from gcl.cli.console import Json, Output
 from gcl.errors import InputError
 
 app = typer.Typer(no_args_is_help=True, help="List, fetch, check and convert data sets.", rich_markup_mode=None)
+Source = Annotated[str, typer.Argument(metavar="DATASET", help="A card's name, or a path to a file or folder.")]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of a card; see gcl datasets list.")]
 
 
@@ -77,7 +78,7 @@ def get(name: Name, json: Json = False) -> None:
 
 @app.command()
 def check(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A card's name, or a path to a file or folder.")],
+    dataset: Source,
     settings: Annotated[list[str] | None, typer.Argument(metavar="[data.key=value ...]")] = None,
     json: Json = False,
 ) -> None:
@@ -127,7 +128,7 @@ def _card_check(output: Output, name: str) -> tuple[dict[str, Any], bool]:
 
 @app.command()
 def convert(
-    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="A card's name, or a path to a file or folder.")],
+    dataset: Source,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder to write to.")],
     settings: Annotated[list[str] | None, typer.Argument(metavar="[data.key=value ...]")] = None,
     format: Annotated[Target, typer.Option(help="atomic (RecBole), csv, npz (sparse matrices).")] = Target.atomic,

@@ -1,13 +1,12 @@
 """``gcl evaluate``: the figures of a run again, under its own protocol or another."""
 
 from enum import StrEnum
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from gcl.cli import tables
-from gcl.cli.console import Json, Output
+from gcl.cli.console import Json, Output, RunFolder
 from gcl.errors import InputError
 
 
@@ -19,7 +18,7 @@ class Part(StrEnum):
 
 
 def evaluate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
+    run: RunFolder,
     settings: Annotated[list[str] | None, typer.Argument(metavar="[evaluate.key=value ...]")] = None,
     split: Annotated[Part, typer.Option(help="The part to evaluate on.")] = Part.test,
     json: Json = False,

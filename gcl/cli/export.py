@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gcl.cli.console import Json, Output
+from gcl.cli.console import Json, Output, RunFolder
 from gcl.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class Format(StrEnum):
 
 
 def export(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
+    run: RunFolder,
     format: Annotated[Format, typer.Option(help="npy: arrays; faiss: an index of the items.")] = Format.npy,
     out: Annotated[Path | None, typer.Option(help="The folder to write to [RUN/export].")] = None,
     json: Json = False,

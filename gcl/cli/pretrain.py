@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gcl.cli import tables
-from gcl.cli.console import Json, Output, failures_in
+from gcl.cli.console import Device, Json, Output, Plain, Resume, failures_in
 from gcl.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ def pretrain(
         list[str] | None, typer.Argument(metavar="[key=value ...]", help="Settings; see README.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A file with the sections model, data, train, probe.")] = None,
-    plain: Annotated[bool, typer.Option("--plain", help="Leave the tuned settings of the data set out.")] = False,
+    plain: Plain = False,
     seed: Annotated[int, typer.Option(min=0, help="Root of all random numbers.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     out: Annotated[Path | None, typer.Option(help="The run's folder [runs/<method>-<graph>-<seed>-<time>].")] = None,
-    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run; takes nothing else.")] = None,
+    resume: Resume = None,
     json: Json = False,
 ) -> None:
     """Pre-train METHOD on GRAPH without labels, then probe the frozen embeddings."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gcl.cli.console import Json, Output
+from gcl.cli.console import Json, Output, RunFolder
 from gcl.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def recommend(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")],
+    run: RunFolder,
     users: Annotated[list[str] | None, typer.Option(help="Ids of users, separated by commas.")] = None,
     everybody: Annotated[bool, typer.Option("--all", help="All users.")] = False,
     history: Annotated[str | None, typer.Option(help="Ids of items, from the earliest to the latest.")] = None,

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from gcl.cli import tables
-from gcl.cli.console import Json, Output, failures_in
+from gcl.cli.console import Device, Json, Output, Plain, Resume, failures_in
 from gcl.errors import InputError
 
 
@@ -33,9 +33,9 @@ def train(
         list[str] | None, typer.Argument(metavar="[key=value ...]", help="Settings; see README.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A file with the sections model, data, train, evaluate.")] = None,
-    plain: Annotated[bool, typer.Option("--plain", help="Leave the tuned settings of the data set out.")] = False,
+    plain: Plain = False,
     seed: Annotated[int, typer.Option(min=0, help="Root of all random numbers but the split's (data.seed).")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     precision: Annotated[Precision, typer.Option(help="Number format of the training steps.")] = Precision.full,
     engine: Annotated[
         Engine,
@@ -45,7 +45,7 @@ def train(
         ),
     ] = Engine.gcl,
     out: Annotated[Path | None, typer.Option(help="The run's folder [runs/<model>-<dataset>-<seed>-<time>].")] = None,
-    resume: Annotated[Path | None, typer.Option(metavar="RUN", help="Go on with a run; takes nothing else.")] = None,
+    resume: Resume = None,
     json: Json = False,
 ) -> None:
     """Train MODEL on DATASET, choose the epoch on valid, report on test; or go on with a run that was stopped."""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from gcl.cli.console import Json, Output
+from gcl.cli.console import Device, Json, Output, Plain
 
 
 def tune(
@@ -15,9 +15,9 @@ def tune(
     settings: Annotated[list[str] | None, typer.Argument(metavar="[key=value ...]", help="Of every trial.")] = None,
     trials: Annotated[int, typer.Option(help="How many, those of earlier calls included.")] = 20,
     space: Annotated[Path | None, typer.Option(help="YAML: setting -> {low, high, log} or a list of choices.")] = None,
-    plain: Annotated[bool, typer.Option("--plain", help="Leave the tuned settings of the data set out.")] = False,
+    plain: Plain = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the runs and of the proposals.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    device: Device = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder of the trials [runs/tune/<model>-<dataset>].")] = None,
     json: Json = False,
 ) -> None:
