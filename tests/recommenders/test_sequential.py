@@ -145,6 +145,7 @@ def test_bad_queries_are_named():
     [
         ({"negatives": 0}, "negatives must be at least 1, got 0"),
         ({"popularity": -1.0}, "popularity must not be negative, got -1.0"),
+        ({"popularity": 0.5, "loss": "bce"}, "popularity is read by loss='sampled' alone, got 0.5 with loss='bce'"),
         ({"calibration": 1.5}, r"calibration must lie in \[0, 1\], got 1.5"),
     ],
 )

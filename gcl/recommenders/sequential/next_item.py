@@ -54,6 +54,8 @@ class NextItem(nn.Module):
             raise ValueError(f"negatives must be at least 1, got {negatives}.")
         if popularity < 0:
             raise ValueError(f"popularity must not be negative, got {popularity}.")
+        if popularity and loss != "sampled":
+            raise ValueError(f"popularity is read by loss='sampled' alone, got {popularity} with loss={loss!r}.")
         if not 0 <= calibration <= 1:
             raise ValueError(f"calibration must lie in [0, 1], got {calibration}.")
         self.loss, self.count, self.calibration = loss, negatives, calibration
