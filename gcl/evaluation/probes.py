@@ -55,7 +55,7 @@ class Probe:
     runs: int
     values: tuple[float, ...]
     details: dict[str, float]
-    """Means of what else was measured."""
+    """Means of what else was measured, in percent; ``valid`` is what settings may be chosen by."""
     settings: dict[str, Any]
     """All that decides the figures."""
 
@@ -133,11 +133,11 @@ def _once(name: Protocol, z: Tensor, y: Tensor, graphs: Graphs, settings: ProbeS
         known = y >= 0
         return cluster(F.normalize(z[known], dim=1), y[known], seed)
     if name == "svm-10":
-        return {"accuracy": support(z, y, seed)}
+        return support(z, y, seed)
     if name in SHARES:
         train, _, test = split(y, (SHARES[name], 0.0), generator)
         halves = name == "rand-20/80-sk"
-        return {"accuracy": logistic(F.normalize(z, dim=1), y, train, test, seed, halves)}
+        return logistic(F.normalize(z, dim=1), y, train, test, seed, halves)
     if name == "few":
         train, valid, test = few(y, settings.labels, generator)
     elif name in RANDOM:
