@@ -16,6 +16,7 @@ METHODS = {
     "HCCF": {"hyperedges": 4},
     "LightGCL": {"p": 0.2},
     "Contrastive": {"views": [{"name": "EdgeGates", "adversarial": True}, "AdversarialNoise"]},
+    **{name: {} for name, where in build.MODELS.items() if ".multimodal." in where},
 }
 
 
