@@ -80,9 +80,10 @@ def _cost(axes: Any, table: Table) -> None:
             seconds, found.mean, yerr=found.deviation, color=_colour(at), marker=_marker(at), capsize=3, markersize=6,
             linestyle="none", label=line.label,
         )  # fmt: skip
-    if max(spent) / min(spent) > 8:
+    span = max(spent) / min(spent)
+    if span > 8:
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if span < 300 else (1,)))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
         axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set(xlabel="seconds to best", ylabel=f"test {table.metric}")

@@ -81,11 +81,11 @@ def _table(table: Table) -> list[Block]:
 
 def _main(table: Table) -> Grid:
     best = {n: max(line.test[n].mean for line in table.lines) for n in table.show}
-    noted = any(line.cut for line in table.lines)
+    noted = any(line.note for line in table.lines)
     rows = [
         [Text(_name(line.label, table.parity), "label"),
          *(Text(figure(f), "best" if f.mean == best[n] else "") for n, f in line.test.items()),
-         *([Text(line.cut, "muted")] if noted else [])]
+         *([Text(line.note, "muted")] if noted else [])]
         for line in table.lines
     ]  # fmt: skip
     return Grid(("model", *table.show, *(["note"] if noted else [])), rows, frozenset({"note"}))

@@ -29,6 +29,7 @@ class Entry(_Strict):
     trials: list[Settings] = Field([], description="the grid: one run each on the first seed, the best on valid wins")
     seconds: float | None = Field(None, gt=0, description="most seconds of a run; one that reaches them is marked cut")
     run: list[str] = Field([], description="folders of finished runs, taken as they are")
+    note: str = Field("", description="what the table is to say of the row")
     published: str | None = Field(None, description="name of the published row; by default the model's")
 
 

@@ -55,7 +55,13 @@ class Line:
     vectors: dict[str, float]
     spectrum: tuple[float, ...]
     gaps: tuple[Gap, ...]
+    said: str = ""
     against: tuple[Against, ...] = ()
+
+    @property
+    def note(self) -> str:
+        """What the file says of the row, and why its runs ended early."""
+        return "; ".join(text for text in (self.said, self.cut) if text)
 
     @property
     def cut(self) -> str:
@@ -103,6 +109,7 @@ class Table:
                 "settings": line.settings,
                 "trials": line.trials,
                 "cut": line.cut or None,
+                "note": line.note or None,
                 "against": [_told(one) for one in line.against],
                 "published": [asdict(gap) for gap in line.gaps],
                 "seconds": line.average("seconds"),
@@ -166,6 +173,7 @@ def _line(row: Row, cells: Runs, show: tuple[str, ...], metric: str) -> Line:
         groups=_groups([m.evaluation.groups for _, _, m in cells]),
         vectors={n: statistics.mean(s[n] for s in seen) for n in seen[0] if all(n in s for s in seen)},
         spectrum=tuple(torch.stack([s / s[0] for s in sigma]).mean(0).tolist()) if len(sigma) == len(cells) else (),
+        said=row.entry.note,
         gaps=published.gaps(row, cells[0][0], first.protocol, figures, any(r["cut"] for r in records)),
     )
 

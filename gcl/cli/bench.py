@@ -33,7 +33,7 @@ def bench(
         for line in table.lines:
             figures = [figure(found) for found in line.test.values()]
             p = {one.reference: f"{one.p:.4f}" for one in line.against}
-            rows.append([line.label, *figures, *(p.get(base, "") for base in bases), line.cut])
+            rows.append([line.label, *figures, *(p.get(base, "") for base in bases), line.note])
         output.table(("model", *table.show, *(f"p {base}" for base in bases), "note"), rows, numbers=True)
         if table.parity:
             output.line(PARITY)

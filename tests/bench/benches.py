@@ -28,7 +28,7 @@ def comparison(table, **changes):
         "models": {
             "Popularity": None,
             "LightGCN": {"settings": {"dim": 8}, "trials": [{"layers": 1}, {"layers": 2}]},
-            "SimGCL": {"settings": {"dim": 8}, "objectives": ["DCL"]},
+            "SimGCL": {"settings": {"dim": 8}, "objectives": ["DCL"], "note": "untuned"},
         },
         "reference": "LightGCN",
     }
