@@ -1,5 +1,6 @@
 """The terms that graph recommenders share: a ranking loss on representations, a penalty on the rows of the table."""
 
+import torch
 from torch import Tensor
 
 from gcl.data import Batch, Pairs
@@ -23,5 +24,5 @@ def ranking_terms(
     assert batch.negatives is not None, "the model's sampling declares negatives"
     user, item, negative = encoder.rows(z, batch.users, batch.items, batch.negatives)
     ego = encoder.rows(encoder.table, batch.users, batch.items, batch.negatives)
-    rank = objective((user * item).sum(-1), (negative @ user[..., None])[..., 0])
+    rank = objective(torch.linalg.vecdot(user, item), torch.linalg.vecdot(negative, user[:, None]))
     return {"rank": rank, "reg": reg * ego_square(*ego)}

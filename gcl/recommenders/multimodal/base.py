@@ -153,5 +153,5 @@ def ranking(
     user = F.embedding(batch.users, users) if user_rows is None else user_rows
     both = F.embedding(torch.cat([batch.items[:, None], batch.negatives], 1), items)
     positive, negative = both[:, 0], both[:, 1:]
-    value = objective((user * positive).sum(-1), (negative * user[:, None]).sum(-1))
+    value = objective(torch.linalg.vecdot(user, positive), torch.linalg.vecdot(negative, user[:, None]))
     return value, [user, positive, negative]
