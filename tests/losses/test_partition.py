@@ -109,7 +109,7 @@ def test_ids_that_say_no_more_than_positions_need_no_mask(tile, case):
     if case == "repeated row":
         ids[4] = ids[1]
     row_ids = ids[:6].flip(0) if case == "other rows" else ids[:6]
-    assert module._positional(row_ids, ids) == (case == "distinct")
+    assert module.positional(row_ids, ids) == (case == "distinct")
     compare(x, y, row_ids[:, None] == ids, True, True, row_ids=row_ids, column_ids=ids)
 
 

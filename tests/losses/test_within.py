@@ -10,6 +10,7 @@ from gcl.losses.functional import partition as module
 from gcl.losses.functional.within import _Within, within_partition
 
 IDS = torch.tensor([0, 0, 1, 2, 2, 2, 3, 4, 5, 6, 7])
+DISTINCT = torch.arange(11).flip(0)
 
 
 @pytest.fixture(params=[1, 40, 2**20], ids=["a row", "ragged", "one tile"])
@@ -24,7 +25,8 @@ def draw(count=11, dim=5):
 
 
 @pytest.mark.parametrize(
-    ("keep", "ids"), [("different", None), ("different", IDS), ("equal", IDS), ("all", None), ("all", IDS)]
+    ("keep", "ids"),
+    [("different", None), ("different", DISTINCT), ("different", IDS), ("equal", IDS), ("all", None), ("all", IDS)],
 )
 @pytest.mark.parametrize("biased", [False, True])
 @pytest.mark.parametrize("inverse", [5.0, 300.0])

@@ -74,7 +74,7 @@ def log_partition(
     if stream is None:
         stream = not fits(rows, count, x.device)
     if stream:
-        if keep == "different" and _positional(row_ids, column_ids):
+        if keep == "different" and positional(row_ids, column_ids):
             row_ids = column_ids = None
         row, column = _LogPartition.apply(x, y, bias, Rule(row_ids, column_ids, keep), columns)
         return row, column if columns else None
@@ -82,7 +82,7 @@ def log_partition(
     return lse(logits, 1), lse(logits, 0) if columns else None
 
 
-def _positional(row_ids: Tensor | None, column_ids: Tensor | None) -> bool:
+def positional(row_ids: Tensor | None, column_ids: Tensor | None) -> bool:
     """Whether ids say no more than positions do: row i is column i, and no id comes twice. Then no mask is needed."""
     if row_ids is None or column_ids is None or not torch.equal(row_ids, column_ids[: row_ids.numel()]):
         return False

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from gcl.losses.functional.partition import SAFE_RANGE, Keep, Rule, fits, log_partition, tile_rows
+from gcl.losses.functional.partition import SAFE_RANGE, Keep, Rule, fits, log_partition, positional, tile_rows
 
 
 def within_partition(
@@ -36,6 +36,8 @@ def within_partition(
         stream = not fits(count, count, x.device)
     shift = _shift(x.detach(), None if bias is None else bias.detach()) if stream and count else None
     if shift is not None:
+        if keep == "different" and positional(ids, ids):
+            ids = None
         halved: Tensor = _Within.apply(x, bias, Rule(ids, ids, keep), shift)
         return halved
     total, _ = log_partition(x, x, bias=bias, row_ids=ids, column_ids=ids, keep=keep, stream=stream)
