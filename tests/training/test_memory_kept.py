@@ -17,7 +17,8 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 def step():
     torch.ones(12 << 20)  # 48 MiB: 12,288 pages
-step()
+for _ in range(20):  # glibc 2.36 asks for a little more than it returns, to align it: the first steps still grow
+    step()
 before = faults()
 for _ in range(5):
     step()
