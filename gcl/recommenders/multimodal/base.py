@@ -151,7 +151,6 @@ def ranking(
     """
     assert batch.negatives is not None, "the model's sampling declares negatives"
     user = F.embedding(batch.users, users) if user_rows is None else user_rows
-    both = F.embedding(torch.cat([batch.items[:, None], batch.negatives], 1), items)
-    positive, negative = both[:, 0], both[:, 1:]
+    positive, negative = F.embedding(batch.items, items), F.embedding(batch.negatives, items)
     value = objective(torch.linalg.vecdot(user, positive), torch.linalg.vecdot(negative, user[:, None]))
     return value, [user, positive, negative]
