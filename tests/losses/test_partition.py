@@ -126,3 +126,13 @@ def test_chosen_by_size(monkeypatch):
 def test_the_dense_form_has_second_derivatives():
     x, y = (t.requires_grad_() for t in draw(3, 4))
     assert torch.autograd.gradgradcheck(lambda a, b: log_partition(a, b, stream=False)[0].sum(), (x, y))
+
+
+@pytest.mark.parametrize("columns", [True, False])
+def test_two_backward_passes_give_the_same(tile, columns):
+    x, y = (t.requires_grad_() for t in draw(6, 9))
+    row, column = log_partition(x, y, columns=columns, stream=True)
+    total = row.sum() + (column[:6].square().sum() if columns else 0.0)
+    first = torch.autograd.grad(total, (x, y), retain_graph=True)
+    for once, twice in zip(first, torch.autograd.grad(total, (x, y)), strict=True):
+        assert torch.equal(once, twice)

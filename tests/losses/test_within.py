@@ -59,3 +59,10 @@ def test_wide_ranges_take_the_general_way(monkeypatch):
 
 def test_an_empty_set():
     assert within_partition(torch.zeros(0, 3), 1.0).shape == (0,)
+
+
+def test_two_backward_passes_give_the_same(tile):
+    x = draw().requires_grad_()
+    total = within_partition(x, 5.0, stream=True).square().sum()
+    (first,) = torch.autograd.grad(total, x, retain_graph=True)
+    assert torch.equal(first, torch.autograd.grad(total, x)[0])

@@ -136,7 +136,10 @@ def _shift(x: Tensor, y: Tensor, bias: Tensor | None) -> float | None:
 
 
 class _LogPartition(torch.autograd.Function):
-    """One pass over tiles of rows each way; with a common shift one exponential an entry serves rows and columns."""
+    """One pass over tiles of rows each way; with a common shift one exponential an entry serves rows and columns.
+
+    The exponentials of a matrix of a single tile stay for the backward pass, which then needs no third product.
+    """
 
     @staticmethod
     def forward(
@@ -150,6 +153,7 @@ class _LogPartition(torch.autograd.Function):
         ctx.rule = rule
         ctx.columns = columns
         ctx.shift = _shift(x, y, bias) if min(x.shape[0], y.shape[0]) else None
+        ctx.kept = None
         row = x.new_empty(x.shape[0])
         column = x.new_zeros(y.shape[0] if columns else 0)
         top = torch.full_like(column, -math.inf)
@@ -161,6 +165,7 @@ class _LogPartition(torch.autograd.Function):
                 row[part] = logits.sum(1).log_().add_(ctx.shift)
                 if columns:
                     column += logits.sum(0)
+                ctx.kept = logits if logits.shape[0] == x.shape[0] else None
                 continue
             row[part] = _finite_lse(logits, 1)
             if columns:
@@ -179,12 +184,14 @@ class _LogPartition(torch.autograd.Function):
         x, y, bias, row, column = ctx.saved_tensors
         dx, dy = torch.zeros_like(x), torch.zeros_like(y)
         dbias = None if bias is None else torch.zeros_like(bias)
-        room = _room(x, y)
+        kept, ctx.kept = ctx.kept, None  # used up below; a second pass makes its tile again
+        room = _room(x, y) if kept is None else kept
         with torch.autocast(x.device.type, enabled=False):
             for part in _tiles(x.shape[0], y.shape[0], x.device):
-                weight = _tile(x, y, bias, ctx.rule, part, room)
+                weight = _tile(x, y, bias, ctx.rule, part, room) if kept is None else kept
                 if ctx.shift is not None:
-                    weight = _shared(weight, ctx, row[part], row_grad[part], column, column_grad)
+                    e = weight.sub_(ctx.shift).exp_() if kept is None else weight
+                    weight = _shared(e, ctx, row[part], row_grad[part], column, column_grad)
                 else:
                     weight = _separate(weight, ctx.columns, row[part], row_grad[part], column, column_grad)
                 if ctx.needs_input_grad[0]:
@@ -196,9 +203,8 @@ class _LogPartition(torch.autograd.Function):
         return dx, dy, dbias, None, None
 
 
-def _shared(logits: Tensor, ctx: Any, row: Tensor, row_grad: Tensor, column: Tensor, column_grad: Tensor) -> Tensor:
-    """Gradient of the logits of a tile by one exponential an entry, in place."""
-    e = logits.sub_(ctx.shift).exp_()
+def _shared(e: Tensor, ctx: Any, row: Tensor, row_grad: Tensor, column: Tensor, column_grad: Tensor) -> Tensor:
+    """Gradient of the logits of a tile by their exponentials less the shift, in place."""
     factor = _scale(row, row_grad, ctx.shift)[:, None]
     return e.mul_(factor + _scale(column, column_grad, ctx.shift)) if ctx.columns else e.mul_(factor)
 

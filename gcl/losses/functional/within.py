@@ -77,14 +77,15 @@ def _exponentials(x: Tensor, bias: Tensor | None, rule: Rule, part: slice, shift
 
 
 class _Within(torch.autograd.Function):
-    """Every pair of slices is made once; its exponentials serve the rows of both."""
+    """Every pair of slices is made once; its exponentials serve the rows of both. Those of a single slice stay."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, bias: Tensor | None, rule: Rule, shift: float) -> Tensor:
-        ctx.rule, ctx.shift = rule, shift
+        ctx.rule, ctx.shift, ctx.kept = rule, shift, None
         total = x.new_zeros(x.shape[0])
         for part in _parts(x.shape[0], x.device):
             e = _exponentials(x, bias, rule, part, shift)
+            ctx.kept = e if part.stop - part.start == x.shape[0] else None
             total[part] += e.sum(1)
             total[part.stop :] += e[:, part.stop - part.start :].sum(0)
         total = total.log_().add_(shift)
@@ -97,9 +98,10 @@ class _Within(torch.autograd.Function):
         x, bias, total = ctx.saved_tensors
         dx, dbias = torch.zeros_like(x), None if bias is None else torch.zeros_like(bias)
         scale = torch.where(total == -math.inf, 0.0, grad * torch.exp(ctx.shift - total))
+        kept, ctx.kept = ctx.kept, None  # used up below; a second pass makes them again
         with torch.autocast(x.device.type, enabled=False):
             for part in _parts(x.shape[0], x.device):
-                weight = _exponentials(x, bias, ctx.rule, part, ctx.shift)
+                weight = _exponentials(x, bias, ctx.rule, part, ctx.shift) if kept is None else kept
                 weight.mul_(scale[part, None] + scale[part.start :])
                 dx[part].addmm_(weight, x[part.start :])
                 below = weight[:, part.stop - part.start :]
