@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from gcl.bench.limits import MARK, cut_at, within
-from gcl.bench.locks import locked
 from gcl.bench.measure import measure
 from gcl.bench.plan import Cell
 from gcl.errors import InputError
+from gcl.training.locks import locked
 
 log = logging.getLogger("gcl.bench")
 GRACE = 30.0

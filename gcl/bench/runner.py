@@ -9,7 +9,6 @@ from typing import Any
 from gcl.bench import pool
 from gcl.bench.guards import require_here
 from gcl.bench.job import Job, check_same, done
-from gcl.bench.locks import locked
 from gcl.bench.measure import fingerprint, kept_of
 from gcl.bench.plan import Cell, Plan, Row, place, plan
 from gcl.bench.records import Record, record, value
@@ -18,6 +17,7 @@ from gcl.bench.spec import Bench, Settings, read
 from gcl.bench.tables import Table, tables
 from gcl.bench.winners import written
 from gcl.errors import InputError
+from gcl.training.locks import locked
 
 log = logging.getLogger("gcl.bench")
 

@@ -11,7 +11,6 @@ from typing import Any
 from gcl.bench import pool
 from gcl.bench import space as spaces
 from gcl.bench.job import Job, check_same, done
-from gcl.bench.locks import locked
 from gcl.bench.plan import NO_END, Cell, Row, place
 from gcl.bench.records import record, value
 from gcl.bench.space import Choice, Range, Space
@@ -21,6 +20,7 @@ from gcl.bench.words import word
 from gcl.config import Resolved, resolve
 from gcl.errors import InputError
 from gcl.training.files import write_json
+from gcl.training.locks import locked
 from gcl.training.select import chosen_metric
 
 log = logging.getLogger("gcl.bench")

@@ -23,6 +23,7 @@ from gcl.recommenders import Recommender
 from gcl.training import Run, RunDirectory, checkpoint, load_run
 from gcl.training import device as devices
 from gcl.training.fitting import begin, opened
+from gcl.training.locks import locked
 from gcl.training.run import new_folder
 from gcl.training.select import chosen_metric
 
@@ -96,18 +97,19 @@ def fit_resolved(
     metric = chosen_metric(config.train["metric"], config.evaluate, data.num_items)
     model = build.create(config.name, data, config.model)
     facts = {"seed": seed, "device": str(chosen), "precision": "32", "engine": ENGINE, ENGINE: version("recbole")}
-    begin(run, config, data, facts)
-    began = time.monotonic()
-    trained, model = _train(model, data, config, seed, chosen)
-    for line in trained.lines:
-        run.append(line)
-    found = {part: _evaluated(model, data, part, config) for part in ("valid", "test")}
-    metrics = {part: made.metrics if made else {} for part, made in found.items()}
-    value = metrics["valid"].get(metric)
-    best = {"epoch": trained.best_epoch, "value": value, "valid": metrics["valid"], "refit": False}
-    checkpoint.save(run.best, model.state_dict(), best)
-    seconds = round(time.monotonic() - began, 3)
-    run.write_result(_result(run, config, data, seed, trained, found["test"], metrics, seconds, chosen))
+    with locked(run.path):
+        begin(run, config, data, facts)
+        began = time.monotonic()
+        trained, model = _train(model, data, config, seed, chosen)
+        for line in trained.lines:
+            run.append(line)
+        found = {part: _evaluated(model, data, part, config) for part in ("valid", "test")}
+        metrics = {part: made.metrics if made else {} for part, made in found.items()}
+        value = metrics["valid"].get(metric)
+        best = {"epoch": trained.best_epoch, "value": value, "valid": metrics["valid"], "refit": False}
+        checkpoint.save(run.best, model.state_dict(), best)
+        seconds = round(time.monotonic() - began, 3)
+        run.write_result(_result(run, config, data, seed, trained, found["test"], metrics, seconds, chosen))
     return load_run(run.path)
 
 

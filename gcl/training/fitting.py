@@ -14,6 +14,7 @@ from gcl.training import stored
 from gcl.training.device import choose
 from gcl.training.finished import Run, load_run, read_config
 from gcl.training.ledger import check_same
+from gcl.training.locks import locked
 from gcl.training.loop import train as train_model
 from gcl.training.run import RunDirectory, new_folder
 from gcl.training.seeds import initialising
@@ -78,11 +79,12 @@ def fit_resolved(
     config, loaded = opened(config, dataset)
     with initialising(seed):
         model = build.create(config.name, loaded, config.model)
-    begin(run, config, loaded, {"seed": seed, "device": str(chosen), "precision": precision})
-    train_model(
-        model, loaded, TrainSettings(**config.train), config.evaluate, run=run, seed=seed, device=str(chosen),
-        precision=precision, progress=progress,
-    )  # fmt: skip
+    with locked(run.path):
+        begin(run, config, loaded, {"seed": seed, "device": str(chosen), "precision": precision})
+        train_model(
+            model, loaded, TrainSettings(**config.train), config.evaluate, run=run, seed=seed, device=str(chosen),
+            precision=precision, progress=progress,
+        )  # fmt: skip
     return load_run(run.path)
 
 
@@ -90,7 +92,8 @@ def resume(path: str | Path, *, progress: bool = True) -> Run:
     """Continue a run that was stopped, with the settings and data in its folder; a finished run is loaded.
 
     Raises:
-        InputError: no run there, a damaged or changed checkpoint, changed settings, a device that is not here.
+        InputError: no run there, one that another process trains, a damaged or changed checkpoint, changed settings,
+            a device that is not here.
     """
     run = RunDirectory(path)
     config = read_config(run)

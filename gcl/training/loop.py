@@ -8,6 +8,7 @@ from gcl.data import Dataset
 from gcl.recommenders import Recommender
 from gcl.training import device as devices
 from gcl.training.ledger import Job
+from gcl.training.locks import locked
 from gcl.training.progress import reporter
 from gcl.training.run import RunDirectory
 from gcl.training.seeds import borrowed
@@ -53,28 +54,28 @@ def train(
         cold, run``, as in ``result.json``.
 
     Raises:
-        InputError: settings that do not fit each other, another run in the folder, a checkpoint that is damaged or of
-            other settings.
+        InputError: settings that do not fit each other, another run in the folder, or another process at work in it, a
+            checkpoint that is damaged or of other settings.
         Interrupted: SIGINT or SIGTERM; the state was saved.
         NonFiniteLoss: a loss or a gradient became NaN or infinite.
         WriteError: a file could not be written; the checkpoint before is intact.
     """
-    if not resume:
-        run.check_free()
-    elif run.finished:
-        log.info("%s is finished", run.path)
-        return run.read_json(run.result)
-    run.path.mkdir(parents=True, exist_ok=True)
     chosen = devices.choose(device)
     fabric = devices.fabric(chosen, precision)
     job = Job(train, evaluate, seed, chosen.type, precision)
-    if not run.environment.is_file():
-        run.write_environment({"seed": seed, "device": str(chosen), "precision": precision})
     signals = Signals()
-    with (
-        signals.listening(),
-        devices.deterministic(chosen),
-        borrowed(chosen) as ambient,
-        reporter(progress) as told,
-    ):
-        return Trainer(model, data, job, run, fabric, ambient, signals, told).train(resume)
+    with locked(run.path):
+        if not resume:
+            run.check_free()
+        elif run.finished:
+            log.info("%s is finished", run.path)
+            return run.read_json(run.result)
+        if not run.environment.is_file():
+            run.write_environment({"seed": seed, "device": str(chosen), "precision": precision})
+        with (
+            signals.listening(),
+            devices.deterministic(chosen),
+            borrowed(chosen) as ambient,
+            reporter(progress) as told,
+        ):
+            return Trainer(model, data, job, run, fabric, ambient, signals, told).train(resume)

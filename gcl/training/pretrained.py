@@ -19,6 +19,7 @@ from gcl.training import checkpoint
 from gcl.training.board import POINTS
 from gcl.training.device import choose, peak_mb
 from gcl.training.files import replacing
+from gcl.training.locks import locked
 from gcl.training.pretrain_config import Pretraining, PretrainSettings, resolve, split_arguments
 from gcl.training.pretraining import Pretrainer, embed
 from gcl.training.progress import reporter
@@ -130,23 +131,25 @@ def pretrain_resolved(
     run.check_free()
     graphs = load_graphs(source, **config.data)
     method = make(config, graphs, seed)
-    run.start()
-    run.write_environment({"seed": seed, "device": str(chosen), "precision": precision})
-    run.write_config(config.to_yaml())
-    return _finish(config, graphs, method, run, progress, resume=False)
+    with locked(run.path):
+        run.start()
+        run.write_environment({"seed": seed, "device": str(chosen), "precision": precision})
+        run.write_config(config.to_yaml())
+        return _finish(config, graphs, method, run, progress, resume=False)
 
 
 def resume_pretraining(path: str | Path, graphs: "Source | None" = None, progress: bool = True) -> Pretrained:
     """Go on with a pre-training that was stopped; a finished one is loaded.
 
     Raises:
-        InputError: no such run there, or a damaged checkpoint.
+        InputError: no such run there, one that another process trains, or a damaged checkpoint.
     """
     before = Pretrained(path, graphs)
     if before.directory.finished:
         return before
     method = make(before.config, before.graphs, before.environment["seed"])
-    return _finish(before.config, before.graphs, method, before.directory, progress, resume=True)
+    with locked(before.directory.path):
+        return _finish(before.config, before.graphs, method, before.directory, progress, resume=True)
 
 
 def make(config: Pretraining, graphs: Graphs, seed: int) -> Any:

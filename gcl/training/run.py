@@ -22,7 +22,8 @@ class RunDirectory:
 
     ``config.yaml`` resolved, with origins; ``data/`` what the model is built from and prints with;
     ``environment.json`` versions, threads, device; ``metrics.jsonl`` a line an epoch; ``events.*`` for TensorBoard;
-    ``last/`` where training goes on; ``best/`` the chosen weights; ``result.json`` when it is finished.
+    ``last/`` where training goes on; ``best/`` the chosen weights; ``result.json`` when it is finished; ``.lock`` is
+    held by the process that trains it (:func:`gcl.training.locks.locked`).
     All but ``metrics.jsonl`` and ``events.*`` are replaced whole.
     """
 
@@ -50,13 +51,9 @@ class RunDirectory:
         """Make the folder ready for a new run; what an earlier one left before its first checkpoint is removed.
 
         Raises:
-            InputError: it holds a finished or resumable run, or is no folder.
+            InputError: it holds a finished or resumable run.
         """
         self.check_free()
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise InputError(f"out must name a folder that can be made, got {self.path}: {error.strerror}.") from error
         for path in (self.config, self.metrics, self.environment, *self.path.glob("events.out.tfevents.*")):
             path.unlink(missing_ok=True)
         if checkpoint.exists(self.best):

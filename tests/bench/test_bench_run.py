@@ -5,16 +5,17 @@ import re
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from benches import comparison, stable, without_cost, write
 
 from gcl.bench import bench, parse
-from gcl.bench.locks import locked
 from gcl.config import resolve
 from gcl.errors import InputError
 from gcl.evaluation import holm
 from gcl.training import load_run
+from gcl.training.locks import locked
 
 
 def lines(out):
@@ -287,8 +288,12 @@ def test_a_limit_before_the_first_epoch(table, tmp_path):
 
 def test_one_process_at_a_time(compared, tmp_path):
     file, _, _ = compared
-    with locked(tmp_path, wait=False), pytest.raises(InputError, match="Another process is at work in "):
+    holder = ThreadPoolExecutor(1).submit  # threads count as other processes do
+    held = locked(tmp_path)
+    holder(held.__enter__).result()
+    with pytest.raises(InputError, match="Another process is at work in "):
         bench(file, tmp_path)
+    holder(held.__exit__, None, None, None).result()
 
 
 def test_a_data_set_that_is_not_here(tmp_path, monkeypatch):
