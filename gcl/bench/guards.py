@@ -41,7 +41,8 @@ def require_train_graphs(model: nn.Module, data: Dataset) -> None:
     """An error for a graph of users and items that holds a pair which is not in train.
 
     ``data``: what the model was trained on. Every :class:`gcl.graph.Adjacency` of the model whose nodes are users and
-    items, in this order, is looked through, and every one whose rows are users and columns items.
+    items, in this order, is looked through, and every one between users and items, either as rows; but where there are
+    as many users as items, such a graph cannot be told from one of items alone, and passes.
 
     Raises:
         InputError: the graph is named by its place in the model, with the number of pairs.
@@ -70,5 +71,7 @@ def _pairs(graph: Adjacency, data: Dataset) -> tuple[Tensor, Tensor]:
         return low, high - users
     if (graph.num_rows, graph.num_cols) == (users, data.num_items) and users != data.num_items:
         return row, col
+    if (graph.num_rows, graph.num_cols) == (data.num_items, users) and users != data.num_items:
+        return col, row
     none = torch.zeros(0, dtype=torch.int64)
     return none, none

@@ -23,13 +23,17 @@ GRACE = 30.0
 
 @dataclass(frozen=True)
 class Job:
-    """A cell and the conditions that it runs under; ``measured``: where the measures of a final run are kept."""
+    """A cell and the conditions that it runs under; ``measured``: where the measures of a final run are kept.
+
+    ``split``: hash of the split that other runs of the row were made on, if there are any.
+    """
 
     cell: Cell
     threads: int
     device: str
     precision: str
     measured: Path | None
+    split: str | None = None
 
 
 def work(job: Job, answer: connection.Connection) -> None:
@@ -74,8 +78,11 @@ def done(cell: Cell) -> bool:
     return limit is not None and cut is not None and cut >= limit
 
 
-def check_same(cell: Cell) -> None:
-    """An error where the folder of a cell holds a run of other settings; the first differences are named."""
+def check_same(cell: Cell, **conditions: Any) -> None:
+    """An error where the folder of a cell holds a run of other settings; the first differences are named.
+
+    ``conditions``: facts of ``environment.json`` that have to be these, too.
+    """
     from gcl.training import load_run
 
     if not (cell.folder / "config.yaml").is_file():
@@ -83,7 +90,10 @@ def check_same(cell: Cell) -> None:
     run = load_run(cell.folder)
     if not run.result and not run.directory.resumable:
         return
-    before, now = run.config.leaves(), cell.config.leaves()
+    conditions = {"seed": cell.seed, **conditions}
+    facts = {name: run.environment.get(name) for name in conditions}
+    before = {"dataset": run.config.dataset, **facts, **run.config.leaves()}
+    now = {"dataset": cell.config.dataset, **conditions, **cell.config.leaves()}
     if run.config.origins.get("data.split") == "data set":
         before["data.split"] = None
     changed = [
@@ -118,6 +128,11 @@ def _train(job: Job) -> None:
         within(seconds, cell.folder, lambda: resume(cell.folder, progress=False))
         return
     data = load(cell.row.source.name, **cell.config.data)
+    if job.split is not None and data.split.hash != job.split:
+        raise InputError(
+            f"{cell.row.source.name} is not what it was: its split is {data.split.hash} now, and runs of "
+            f"{cell.row.label} in {cell.folder.parent} were made on {job.split}. Remove them, or choose another --out."
+        )
     guards.require_clean(data)
     told: dict[str, Any] = {"seed": cell.seed, "device": job.device, "out": cell.folder}
     if cell.row.entry.engine == "recbole":

@@ -39,7 +39,7 @@ def measure(folder: Path, target: Path) -> None:
     from gcl.bench import guards
 
     of = fingerprint(folder)
-    if kept_of(target) == of:
+    if current(folder, target):
         return
     run = load_run(folder)
     guards.require_clean(run.data)
@@ -77,13 +77,13 @@ def fingerprint(folder: Path) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def kept_of(target: Path) -> str | None:
-    """The fingerprint of what is kept at a target."""
+def current(folder: Path, target: Path) -> bool:
+    """Whether what is kept at a target was measured on the weights and settings that the run in a folder has now."""
     try:
         facts = json.loads(target.with_name(f"{target.name}.json").read_text(encoding="utf-8"))
-        return str(facts["of"])
-    except (OSError, ValueError, KeyError):
-        return None
+        return bool(facts["of"] == fingerprint(folder))
+    except (OSError, ValueError, KeyError, InputError):
+        return False
 
 
 def mean(evaluations: list[Evaluation], metric: str) -> Evaluation:

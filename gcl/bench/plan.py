@@ -5,14 +5,20 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from gcl.bench.spec import Bench, Entry, Settings, Source
+from gcl.build import MODELS
 from gcl.config import SECTIONS, Resolved, resolve
 from gcl.errors import InputError
 from gcl.training.select import chosen_metric
 
+if TYPE_CHECKING:
+    from gcl.training import Run
+
 Stage = Literal["trial", "final"]
+PARITY = "bench, chosen on test"
+"""Where settings of a parity comparison come from, as the run itself says."""
 NO_END = 1 << 62
 """A catalogue of which nothing is known yet."""
 
@@ -75,7 +81,7 @@ class Plan:
     def finals(self, row: Row, chosen: Settings) -> list[Cell]:
         """The runs of a row that are reported, one a seed; of an adopted row, the folders that it names."""
         if row.entry.run:
-            return [_adopted(row, Path(path), at) for at, path in enumerate(row.entry.run)]
+            return _adopted(self.bench, row, f"{self.where}: models.{row.name}.run")
         return [self.cell(row, "final", seed, chosen) for seed in self.bench.seeds]
 
     def cell(self, row: Row, stage: Stage, number: int, chosen: Settings) -> Cell:
@@ -104,9 +110,10 @@ def plan(bench: Bench, out: Path, where: str) -> Plan:
     taken: dict[tuple[str, str], str] = {}
     for row in rows:
         key = (place(row.source.name), row.folder.lower())
+        told = f"{row.label} on {row.source.name}"
         if key in taken:
-            raise InputError(f"{where}: rows {taken[key]!r} and {row.label!r} would share a folder; rename one.")
-        taken[key] = row.label
+            raise InputError(f"{where}: the rows {taken[key]!r} and {told!r} would share a folder; rename one.")
+        taken[key] = told
         made.trials(row)
         first = row.entry.trials[0] if row.entry.trials else {}
         if row.entry.run:
@@ -160,25 +167,79 @@ def _resolved(bench: Bench, row: Row, settings: Settings, where: str) -> Resolve
         else:
             found = resolve(row.model, row.source.name, words, plain=not bench.tuned)
         chosen_metric(found.train["metric"], found.evaluate, NO_END)
+        _shown(bench, found.evaluate["k"])
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
-    origins = {path: "bench" if origin == "command line" else origin for path, origin in found.origins.items()}
+    ours = PARITY if bench.parity else "bench"
+    origins = {path: ours if origin == "command line" else origin for path, origin in found.origins.items()}
     return replace(found, origins=origins)
 
 
-def _adopted(row: Row, path: Path, at: int) -> Cell:
+def _shown(bench: Bench, cutoffs: Sequence[int]) -> None:
+    """An error for a column that was asked for and is not evaluated."""
+    for name in bench.show if "show" in bench.model_fields_set else ():
+        if int(name.partition("@")[2]) not in cutoffs:
+            raise InputError(f"show has {name}, and evaluate.k is {list(cutoffs)}; add it there, or leave it out.")
+
+
+def _adopted(bench: Bench, row: Row, where: str) -> list[Cell]:
+    """The runs that an entry names: one model under one configuration on one split, a seed each."""
     from gcl.training import load_run
 
-    run = load_run(path)
+    found: list[Run] = []
+    for path in row.entry.run:
+        if not (Path(path) / "config.yaml").is_file():
+            raise InputError(f"{where} must name folders of finished runs, and {path} holds no run.")
+        found.append(load_run(path))
+        _fits(bench, row, found[-1], where)
+        _alike(found[0], found[-1], where)
+    seeds = [run.result["seed"] for run in found]
+    if twice := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
+        raise InputError(f"{where} names runs of one seed more than once, {', '.join(map(str, twice))}; keep one each.")
+    return [
+        Cell(row, "final", run.result["seed"], run.result["seed"], Path(path), _told(run.config), run.config, True)
+        for path, run in zip(row.entry.run, found, strict=True)
+    ]
+
+
+def _fits(bench: Bench, row: Row, run: "Run", where: str) -> None:
+    """An error for a run that cannot be this row of this comparison."""
+    path, model = run.path, run.config.name
     if not run.result:
-        raise InputError(f"{path} holds a run that is not finished; finish it with gcl train --resume {path}.")
+        raise InputError(f"{where}: {path} is not finished; finish it with gcl train --resume {path}.")
     if run.result["dataset"] != Path(row.source.name).stem:
+        raise InputError(f"{where}: {path} is a run on {run.result['dataset']!r}, not on {row.source.name!r}.")
+    if row.entry.model is not None and row.entry.model != model:
+        raise InputError(f"{where}: {path} is a run of {model}, and models.{row.name}.model is {row.entry.model}.")
+    if row.name in MODELS and row.entry.model is None and model != row.name:
+        raise InputError(f"{where}: {path} is a run of {model}; name the entry otherwise, or give it model: {model}.")
+    metrics = sorted({name.partition("/")[0] for name in run.result["metrics"]["test"]})
+    if bench.metric not in metrics:
+        raise InputError(f"{where}: {path} has no {bench.metric} on test, only {', '.join(metrics) or 'nothing'}.")
+    if PARITY in run.config.origins.values() and not bench.parity:
         raise InputError(
-            f"models.{row.name}.run: {path} is a run on {run.result['dataset']!r}, not on {row.source.name!r}."
+            f"{where}: the settings of {path} were chosen on test; it can stand only in a comparison with parity: true."
         )
-    told = {
+
+
+def _alike(first: "Run", other: "Run", where: str) -> None:
+    """An error for two runs that are not the same but for their seed."""
+    told = [
+        {"model": run.config.name, "split": run.result["split_hash"], **run.config.leaves()} for run in (first, other)
+    ]
+    for key in dict.fromkeys([*told[0], *told[1]]):
+        one, two = (leaves.get(key) for leaves in told)
+        if one != two:
+            raise InputError(
+                f"{where} must name runs that differ in their seed alone: {key} is {one!r} in {first.path}, "
+                f"and {two!r} in {other.path}; give them entries of their own."
+            )
+
+
+def _told(config: Resolved) -> Settings:
+    """What is not a default of a configuration, as settings."""
+    return {
         leaf.removeprefix("model."): value
-        for leaf, value in run.config.leaves().items()
-        if run.config.origins[leaf] not in ("default", "data set")
+        for leaf, value in config.leaves().items()
+        if config.origins[leaf] not in ("default", "data set")
     }
-    return Cell(row, "final", at, int(run.result["seed"]), path, told, run.config, adopted=True)

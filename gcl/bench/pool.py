@@ -12,6 +12,8 @@ from gcl.bench.job import Job, work
 
 log = logging.getLogger("gcl.bench")
 PRELOADED = ["gcl.bench.job", "gcl.training.trainer", "lightning_fabric", "torch.utils.tensorboard"]
+GONE = "its process "
+"""How the problem of a job begins whose process ended without a word: killed, or out of memory."""
 PATIENCE = 5.0
 """Seconds in which processes that were interrupted from the terminal too may end by themselves."""
 Finished = Callable[[Job, str | None], Iterable[Job]]
@@ -62,5 +64,5 @@ def _outcome(code: int | None, answer: connection.Connection) -> str | None:
         answer.close()
     if code is not None and code < 0:
         name = signal.Signals(-code).name
-        return f"its process was ended by {name}" + (": out of memory?" if name == "SIGKILL" else "")
-    return f"its process ended with exit code {code}"
+        return f"{GONE}was ended by {name}" + (": out of memory?" if name == "SIGKILL" else "")
+    return f"{GONE}ended with exit code {code}"

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from gcl import build, catalogue
 from gcl.bench.plan import Cell, Row
+from gcl.bench.spec import Bench
 from gcl.data import cards, load
 from gcl.data.cards import Card
+from gcl.errors import InputError, nearest
 from gcl.evaluation import Protocol
 from gcl.signatures import REQUIRED, parameters
 
@@ -38,13 +40,29 @@ def gaps(row: Row, cell: Cell, protocol: Protocol, test: "Mapping[str, Figure]",
     card = _card(row.source.name)
     if card is None or card.published is None or cut or not _same(card, cell, protocol):
         return ()
-    method = row.entry.published or _method(row, cell)
+    method = row.entry.published or _method(cell)
     figures = card.published.figures.get(method, {})
     return tuple(
         Gap(method, metric, test[metric].mean, value, test[metric].mean - value)
         for metric, value in figures.items()
         if metric in test
     )
+
+
+def check(bench: Bench, where: str) -> None:
+    """An error for an entry that asks for a published row that no data set of the comparison has.
+
+    Raises:
+        InputError: the name, with the nearest of the cards.
+    """
+    found = [card for source in bench.datasets if (card := _card(source.name)) is not None]
+    known = [name for card in found if card.published is not None for name in card.published.figures]
+    for name, entry in bench.models.items():
+        if entry.published is not None and entry.published not in known:
+            raise InputError(
+                f"{where}: models.{name}.published: there are no figures of {entry.published!r} for "
+                f"{', '.join(source.name for source in bench.datasets)}. {nearest(entry.published, known)}"
+            )
 
 
 def remark(dataset: str) -> str:
@@ -73,11 +91,13 @@ def _same(card: Card, cell: Cell, protocol: Protocol) -> bool:
     return not changed and split in (None, card.split or "given")
 
 
-def _method(row: Row, cell: Cell) -> str:
-    """The model's name where it has its own objective, else nothing that is published."""
-    objective = cell.config.model.get("objective")
-    own = catalogue.models([row.model])[0]["arguments"].get("objective")
-    return row.model if _name(objective) == _name(own) else ""
+def _method(cell: Cell) -> str:
+    """The model's name where it is gcl's and has its own objective, else nothing that is published."""
+    name, objective = cell.config.name, cell.config.model.get("objective")
+    if name not in build.MODELS:
+        return ""
+    own = catalogue.models([name])[0]["arguments"].get("objective")
+    return name if _name(objective) == _name(own) else ""
 
 
 def _name(objective: object) -> object:

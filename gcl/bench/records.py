@@ -28,7 +28,7 @@ def record(cell: Cell, parity: bool) -> Record | None:
         "dataset": cell.row.source.name,
         "row": cell.row.label,
         "model": result["model"],
-        "engine": cell.row.entry.engine,
+        "engine": result.get("engine", "gcl"),
         "stage": cell.stage,
         "number": cell.number,
         "seed": cell.seed,

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gcl.bench import pool
+from gcl.bench import pool, published
 from gcl.bench.guards import require_here
 from gcl.bench.job import Job, check_same, done
-from gcl.bench.measure import fingerprint, kept_of
+from gcl.bench.measure import current
 from gcl.bench.plan import Cell, Plan, Row, place, plan
 from gcl.bench.records import Record, record, value
 from gcl.bench.report import write, write_records
@@ -57,7 +57,9 @@ def bench(file: str | Path | Bench, out: str | Path | None = None, workers: int 
     spec = file if isinstance(file, Bench) else read(file)
     name = name if isinstance(file, Bench) else Path(file).stem
     folder = Path(out) if out is not None else Path("runs/bench") / name
-    made = plan(spec, folder, name if isinstance(file, Bench) else str(file))
+    where = name if isinstance(file, Bench) else str(file)
+    published.check(spec, where)
+    made = plan(spec, folder, where)
     with locked(folder, wait=False):
         return _Runner(made, name).run(workers)
 
@@ -88,7 +90,7 @@ class _Runner:
         """The trials of a row that are not done; its final runs where they all are."""
         trials = self.trials[_key(row)] = self.plan.trials(row)
         for cell in trials:
-            check_same(cell)
+            self._check_same(cell)
         missing = [cell for cell in trials if not done(cell)]
         self.open[_key(row)] = {cell.number for cell in missing}
         return [self._job(cell) for cell in missing] or self._choose(row)
@@ -125,15 +127,19 @@ class _Runner:
         if self.trials[_key(row)]:
             chosen = self._best(self.trials[_key(row)])
         if chosen is None:
+            part = "test" if self.parity else "valid"
+            self.failed[f"{row.label} on {row.source.name}"] = (
+                f"no trial has {self.plan.bench.metric} on {part}, so none could be chosen"
+            )
             return []
         finals = self.plan.finals(row, chosen)
         for cell in finals:
             if not cell.adopted:
-                check_same(cell)
+                self._check_same(cell)
         self.finals[_key(row)] = finals
         if self.trials[_key(row)]:
             self._write_winner(finals[0])
-        return [self._job(cell) for cell in finals if not done(cell) or not self._measured(cell)]
+        return [self._job(cell) for cell in finals if not done(cell) or not current(cell.folder, self.target(cell))]
 
     def _write_winner(self, cell: Cell) -> None:
         """The chosen settings as a file, ``OUT/settings/<row>/<dataset>.yaml``; the protocol is no part of them."""
@@ -161,20 +167,21 @@ class _Runner:
                 best = (reached, cell.row.entry.trials[cell.number])
         return None if best is None else best[1]
 
+    def _check_same(self, cell: Cell) -> None:
+        spec = self.plan.bench
+        own = {"precision": spec.precision} if cell.row.entry.engine == "gcl" else {}
+        check_same(cell, threads=spec.threads, **own)
+
     def _job(self, cell: Cell) -> Job:
         spec = self.plan.bench
         target = self.target(cell) if cell.stage == "final" else None
-        return Job(cell, spec.threads, spec.device, spec.precision, target)
+        before = [*self.trials.get(_key(cell.row), []), *self.finals.get(_key(cell.row), [])]
+        splits = [told["split_hash"] for one in before if (told := record(one, self.parity)) is not None]
+        return Job(cell, spec.threads, spec.device, spec.precision, target, splits[0] if splits else None)
 
     def target(self, cell: Cell) -> Path:
         """Where the measures of a final run are kept."""
         return self.plan.out / "measured" / place(cell.row.source.name) / f"{cell.row.folder}-seed{cell.number}"
-
-    def _measured(self, cell: Cell) -> bool:
-        try:
-            return kept_of(self.target(cell)) == fingerprint(cell.folder)
-        except InputError:
-            return False
 
     def _records(self) -> list[tuple[Cell, Record]]:
         """All stored runs in the order of the file."""

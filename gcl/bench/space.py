@@ -68,6 +68,11 @@ def of(config: Resolved) -> Space:
     return space
 
 
+def holds(one: Range | Choice, value: Any) -> bool:
+    """Whether a value could have been proposed."""
+    return value in one.values if isinstance(one, Choice) else one.low <= value <= one.high
+
+
 def read(path: Path) -> Space:
     """The space in a YAML file: setting -> ``{low, high, log}`` or a list of choices.
 

@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from gcl import grammar
 from gcl.errors import InputError, nearest
+from gcl.evaluation.metrics import METRICS
 from gcl.signatures import settings as checked
 
 Settings = dict[str, Any]
 """``key=value`` settings as ``gcl train`` takes them: bare keys are the model's, dotted ones of a section or a part."""
+
+
+Seed = Annotated[int, Field(ge=0)]
 
 
 class _Strict(BaseModel):
@@ -48,7 +52,7 @@ class Bench(_Strict):
     models: dict[str, Entry] = Field(min_length=1, description="the rows, in order")
     metric: str = Field("ndcg@20", description="chooses epoch and trial on valid, and is tested for significance")
     show: list[str] = Field(["recall@10", "ndcg@10", "recall@20", "ndcg@20"], description="columns of the tables")
-    seeds: list[int] = Field([0, 1, 2], min_length=1, description="of the winner; trials take the first")
+    seeds: list[Seed] = Field([0, 1, 2], min_length=1, description="of the winner; trials take the first")
     settings: Settings = Field({}, description="of all runs")
     trial: Settings = Field({}, description="of the runs that choose settings")
     final: Settings = Field({}, description="of the runs that are reported")
@@ -133,6 +137,12 @@ def _check(bench: Bench, where: str) -> None:
         )
     if bench.parity and bench.select != "test":
         raise InputError(f"{where}: parity means choosing trials on test; add select: test, or remove parity.")
+    for key, names in (("metric", [bench.metric]), ("show", bench.show)):
+        for name in names:
+            _check_metric(name, f"{where}: {key}")
+    for key, settings in _layers(bench, where):
+        if "train.metric" in settings:
+            raise InputError(f"{key}: train.metric is the comparison's own, metric: {bench.metric}; remove it here.")
     for name, entry in bench.models.items():
         _check_entry(bench, entry, f"{where}: models.{name}")
     for key, names in (
@@ -152,12 +162,40 @@ def _check(bench: Bench, where: str) -> None:
                 raise InputError(f"{where}: reference {name!r} is no row. {nearest(name, valid)}")
 
 
+def _check_metric(name: str, where: str) -> None:
+    """A metric by its plain name: where candidates are sampled, tables add theirs to it."""
+    kind, _, cutoff = name.partition("@")
+    if kind not in METRICS or not cutoff.isdigit():
+        raise InputError(
+            f"{where} must be a metric and a cut-off, for instance ndcg@10, got {name!r}. {nearest(kind, METRICS)}"
+        )
+
+
+def _layers(bench: Bench, where: str) -> list[tuple[str, Settings]]:
+    """All settings of a comparison and the keys that they stand under."""
+    found = [(f"{where}: {key}", getattr(bench, key)) for key in ("settings", "trial", "final")]
+    found += [(f"{where}: datasets, {source.name}", source.settings) for source in bench.datasets]
+    for name, entry in bench.models.items():
+        found.append((f"{where}: models.{name}.settings", entry.settings))
+        found += [(f"{where}: models.{name}.trials", trial) for trial in entry.trials]
+    return found
+
+
 def _check_entry(bench: Bench, entry: Entry, place: str) -> None:
     if bench.budget is not None and len(entry.trials) > bench.budget:
         raise InputError(
             f"{place}.trials must have at most {bench.budget} trials, the budget of every model, got "
             f"{len(entry.trials)}; remove some, or raise budget for all."
         )
+    shared = {key for layer in (bench.settings, bench.trial, bench.final) for key in layer}
+    shared |= {key for source in bench.datasets for key in source.settings}
+    for key in entry.without:
+        if key not in shared:
+            raise InputError(f"{place}.without: {key!r} is no shared setting. {nearest(key, shared)}")
+    if bench.parity and entry.seconds is not None and len(entry.trials) > 1:
+        raise InputError(f"{place}.seconds: a trial that is cut has no figure on test to choose by; remove seconds.")
+    if any(isinstance(one, dict) and not isinstance(one.get("name"), str) for one in entry.objectives):
+        raise InputError(f"{place}.objectives: every one needs a name, for instance {{name: DCL, temperature: 0.1}}.")
     if entry.run:
         given = [n for n in ("settings", "objectives", "trials", "seconds", "without") if getattr(entry, n)]
         if given or entry.engine != "gcl":

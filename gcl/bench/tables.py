@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from gcl.bench import measure, published
-from gcl.bench.plan import Cell, Plan, Row
+from gcl.bench.plan import Cell, Plan
 from gcl.bench.published import Gap
 from gcl.bench.records import Record, curve, diagnostics, on_valid
-from gcl.bench.spec import Settings
+from gcl.bench.spec import Bench, Settings
 from gcl.errors import InputError
 from gcl.evaluation import Comparison, Group, Protocol, compare, holm
 
@@ -56,12 +56,13 @@ class Line:
     spectrum: tuple[float, ...]
     gaps: tuple[Gap, ...]
     said: str = ""
+    missing: str = ""
     against: tuple[Against, ...] = ()
 
     @property
     def note(self) -> str:
-        """What the file says of the row, and why its runs ended early."""
-        return "; ".join(text for text in (self.said, self.cut) if text)
+        """What the file says of the row, which of its runs are missing, and why they ended early."""
+        return "; ".join(text for text in (self.said, self.missing, self.cut) if text)
 
     @property
     def cut(self) -> str:
@@ -127,7 +128,7 @@ def tables(plan: Plan, stored: Stored, target: Callable[[Cell], Path]) -> list[T
     """One table a data set and protocol, in the order of the file; a row without stored final runs is in none."""
     groups: dict[tuple[str, Protocol], dict[str, Runs]] = {}
     for cell, told in stored:
-        if cell.stage == "final" and target(cell).with_name(f"{target(cell).name}.json").is_file():
+        if cell.stage == "final" and measure.current(cell.folder, target(cell)):
             found = measure.read(target(cell))
             key = (told["dataset"], found.evaluation.protocol)
             groups.setdefault(key, {}).setdefault(cell.row.label, []).append((cell, told, found))
@@ -147,7 +148,8 @@ def _table(plan: Plan, key: tuple[str, Protocol], rows: dict[str, Runs], stored:
             "evaluate.k in settings, or choose another metric."
         )
     show = tuple(n for n in dict.fromkeys([*(f"{n}{protocol.suffix}" for n in bench.show), metric]) if n in metrics)
-    lines = [_line(cells[0][0].row, cells, show, metric) for cells in rows.values()]
+    tried = [c.row.label for c, r in stored if c.stage == "trial" and r["dataset"] == dataset]
+    lines = [_line(bench, cells, show, metric, tried.count(label)) for label, cells in rows.items()]
     lines, note = _against(lines, rows, metric, bench.reference)
     labels = {line.label for line in lines}
     trials = [r for c, r in stored if c.stage == "trial" and r["row"] in labels and r["dataset"] == dataset]
@@ -155,7 +157,8 @@ def _table(plan: Plan, key: tuple[str, Protocol], rows: dict[str, Runs], stored:
     return Table(dataset, protocol, metric, show, bench.parity, lines, trials, note, remark)
 
 
-def _line(row: Row, cells: Runs, show: tuple[str, ...], metric: str) -> Line:
+def _line(bench: Bench, cells: Runs, show: tuple[str, ...], metric: str, tried: int) -> Line:
+    row, runs = cells[0][0].row, len(cells[0][0].row.entry.run or bench.seeds)
     records = tuple(told for _, told, _ in cells)
     first = cells[0][2].evaluation
     wanted = [n for n in dict.fromkeys([*show, *published.metrics(row.source.name)]) if n in first.metrics]
@@ -164,7 +167,7 @@ def _line(row: Row, cells: Runs, show: tuple[str, ...], metric: str) -> Line:
     sigma = [m.spectrum for _, _, m in cells if m.spectrum is not None]
     return Line(
         label=row.label,
-        trials=len(row.entry.trials),
+        trials=tried,
         settings=records[0]["settings"],
         test={n: figures[n] for n in show},
         valid=figure([on_valid(told, metric) or 0.0 for told in records]),
@@ -174,6 +177,7 @@ def _line(row: Row, cells: Runs, show: tuple[str, ...], metric: str) -> Line:
         vectors={n: statistics.mean(s[n] for s in seen) for n in seen[0] if all(n in s for s in seen)},
         spectrum=tuple(torch.stack([s / s[0] for s in sigma]).mean(0).tolist()) if len(sigma) == len(cells) else (),
         said=row.entry.note,
+        missing=f"{len(cells)} of {runs} seeds" if len(cells) < runs else "",
         gaps=published.gaps(row, cells[0][0], first.protocol, figures, any(r["cut"] for r in records)),
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from gcl.bench import pool
 from gcl.bench import space as spaces
+from gcl.bench.guards import require_here
 from gcl.bench.job import Job, check_same, done
 from gcl.bench.plan import NO_END, Cell, Row, place
 from gcl.bench.records import record, value
@@ -86,14 +87,16 @@ def tune(
     _optuna()
     if isinstance(space, Path):
         space = spaces.read(space)
-    given = {setting.partition("=")[0].removeprefix("model.") for setting in settings}
     told = resolve(model, dataset, list(settings), plain=plain)
+    given = {leaf.removeprefix("model.") for leaf, origin in told.origins.items() if origin == "command line"}
     chosen = {k: v for k, v in spaces.of(told).items() if k not in given} if space is None else space
     if not chosen:
         raise InputError(f"{model} has no argument whose range is known by its name; name a file with --space.")
     folder = Path(out) if out is not None else Path("runs/tune") / f"{model.split(':')[-1]}-{place(dataset)}"
     search = _Search(model, dataset, tuple(settings), chosen, plain, seed, device, folder)
     search.check()
+    if told.data.get("train") is None:
+        require_here(dataset)
     with locked(folder, wait=False):
         return search.run(trials)
 
@@ -152,7 +155,7 @@ class _Search:
             return []
 
         def finished(job: Job, problem: str | None) -> Iterable[Job]:
-            if problem is not None:
+            if problem is not None and not problem.startswith(pool.GONE):
                 facts = self.read(job.cell.number)
                 write_json(self.file(job.cell.number), {**facts, "problem": problem})
             trials.append(self.told(job.cell, problem))
@@ -174,6 +177,12 @@ class _Search:
                 f"{self.out} holds a search over {', '.join(sorted(chosen))}, not over "
                 f"{', '.join(sorted(self.space))}; choose another --out."
             )
+        for name, proposed in chosen.items():
+            if not spaces.holds(self.space[name], proposed):
+                raise InputError(
+                    f"{self.out} holds a search with other values of {name}, {proposed!r} among them, and now it is to "
+                    f"be {self.space[name]}; choose another --out."
+                )
         row = Row(self.model, self.model, Entry.model_validate({}), Source(name=self.dataset))
         folder = self.out / f"trial{number}"
         made = Cell(row, "trial", number, self.seed, folder, chosen, self.resolved(chosen))
@@ -211,7 +220,7 @@ class _Search:
         return dict(json.loads(self.file(number).read_text(encoding="utf-8")))
 
     def problem(self, number: int) -> str | None:
-        """What went wrong with a trial; it is not tried again."""
+        """What went wrong with a trial; it is not tried again, unless its process was killed."""
         return self.read(number).get("problem")
 
 

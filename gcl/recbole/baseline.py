@@ -4,23 +4,28 @@ import inspect
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from gcl.data import Dataset, Query
 from gcl.errors import InputError
+from gcl.evaluation.protocol import check_cutoffs
 from gcl.recbole import frozen, given, names
 from gcl.recbole.enclosure import enclosed
 from gcl.recbole.trainer import Trained, train
 from gcl.recommenders import Recommender
+from gcl.training import device as devices
+from gcl.training.seeds import initialising
 
 PAIRS = 1 << 16
 """Pairs scored at once by models that score no whole catalogue."""
 CLOSED = ("NCEPLRec",)
 """Models of RecBole's type general that are computed in their constructor like those of its type traditional."""
 FROZEN = "frozen."
+LEARNERS = Literal["adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam"]
+"""What RecBole's ``learner`` may be; it takes Adam, without a word in a report, for any other."""
 RECBOLE = {"epochs": 300, "batch_size": 2048, "lr": 1e-3, "patience": 11, "eval_every": 1, "metric": "mrr@10"}
 """RecBole's defaults in gcl's section ``train``; its ``stopping_step`` 10 stops at the eleventh evaluation."""
 
@@ -150,7 +155,7 @@ def model(name: str) -> type[Baseline]:
         Baseline.__init__(self, data)
 
     positional, keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
-    hints = {key: _hint(value) for key, value in settings.items()}
+    hints = {key: LEARNERS if key == "learner" else _hint(value) for key, value in settings.items()}
     __init__.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
         [inspect.Parameter(n, positional) for n in ("self", "data")]
         + [inspect.Parameter(k, keyword, default=v, annotation=hints[k]) for k, v in settings.items()]
@@ -182,11 +187,15 @@ def baseline(name: str, data: Dataset, *, seed: int = 0, device: str = "cpu", **
     from gcl import build
     from gcl.config import check_train
 
+    chosen = devices.choose(device)
     train_settings, own = translated(config)
-    made = build.create(f"gcl.recbole:{name}", data, own)
+    if "metric" in train_settings:
+        check_cutoffs(int(train_settings["metric"].partition("@")[2]), data.num_items)
+    with initialising(seed):
+        made = build.create(f"gcl.recbole:{name}", data, own)
     assert isinstance(made, Baseline)
     section = check_train({**RECBOLE, **train_settings}, name)
-    made.fit_recbole(section, seed, device)
+    made.fit_recbole(section, seed, chosen)
     return made
 
 
@@ -224,6 +233,8 @@ def translated(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any
         if key in TRAIN:
             section[TRAIN[key]] = value
         elif key == "stopping_step":
+            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+                raise InputError(f"stopping_step must be a whole number from 0, got {value!r}.")
             section["patience"] = value + 1
         elif key == "valid_metric":
             section["metric"] = _metric(value)

@@ -12,7 +12,7 @@ from gcl import build
 from gcl.data import Batch, Dataset, Interactions, Pairs, Query, Sequences, Split, TrainInteractions, query
 from gcl.errors import InputError
 from gcl.recommenders import Phase, Recommender
-from gcl.signatures import parameters
+from gcl.signatures import parameters, unknown
 
 
 class Bridge(nn.Module):
@@ -132,10 +132,14 @@ def as_recbole(model: type[Recommender], **arguments: Any) -> type[Bridge]:
     on torch 2.6 and newer inside :func:`gcl.recbole.compat.trusting`.
 
     Raises:
-        InputError: a model that RecBole's data sets or loaders cannot feed; when it is built, a model of several phases
-            (they are named), of a closed form, or whose phase has an optimiser of its own.
+        InputError: no class, an unknown argument (with the nearest), a model that RecBole's data sets or loaders cannot
+            feed; when it is built, a model of several phases (they are named), of a closed form, or whose phase has an
+            optimiser of its own.
     """
+    if not (isinstance(model, type) and issubclass(model, Recommender)):
+        raise InputError(f"model must be a class of recommenders, such as gcl.LightGCN, got {model!r}.")
     family = build.family(build.name_of(model))
+    unknown(arguments, list(parameters(model)), model.__name__)
     if family == "multimodal" or "columns" in model.needs:
         raise InputError(f"{model.__name__} needs features of items, and RecBole's loaders give interactions alone.")
     bases = import_module("recbole.model.abstract_recommender")

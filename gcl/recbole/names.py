@@ -110,6 +110,14 @@ def _properties(name: str) -> dict[str, Any]:
     return (grammar.read(file.read_text(encoding="utf-8"), file.name) if file.is_file() else None) or {}
 
 
+def settings(model: str) -> frozenset[str]:
+    """All settings that RecBole documents: of a run, of a data set, and of a model."""
+    files = [*(_home() / "properties").glob("*.yaml"), *(_home() / "properties/dataset").glob("sample.yaml")]
+    files += (_home() / "properties/quick_start_config").glob("*.yaml")
+    trees = [grammar.read(file.read_text(encoding="utf-8"), file.name) or {} for file in files]
+    return frozenset({"model", "dataset", "loss_type"}.union(_properties(model), *trees))
+
+
 def needs_users(name: str) -> bool:
     """Whether a sequential model reads the user's id beside the history."""
     file = _home() / "model" / FAMILIES["sequential"] / f"{name.lower()}.py"

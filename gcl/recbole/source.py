@@ -18,6 +18,7 @@ from gcl.data.table import PARTS
 from gcl.errors import InputError
 from gcl.recbole import names
 from gcl.recbole.enclosure import enclosed
+from gcl.signatures import unknown
 
 if TYPE_CHECKING:
     import polars as pl
@@ -38,12 +39,14 @@ def load(dataset: str | Path | Mapping[str, Any] | Any = "ml-100k", *, model: st
         settings: RecBole's, under RecBole's names: ``eval_args={"split": {"LS": "valid_and_test"}, "order": "TO"}``.
 
     Raises:
-        InputError: no such data set, a pair that RecBole put into two parts (set ``rm_dup_inter``).
+        InputError: no such data set, a setting that RecBole does not have (with the nearest), columns that the files do
+            not have, a split that RecBole cannot make, a pair that it put into two parts (set ``rm_dup_inter``).
     """
     with _configured(dataset, model, settings) as config:
+        known = _known(config)
         with enclosed(config["seed"]):
             parts = _parts(config)
-        return _dataset(_rows(parts, config), _folder(config), config["dataset"], _made(config))
+        return _dataset(_rows(parts, known), _folder(config), config["dataset"], _made(config))
 
 
 WHEEL = "ml-100k"
@@ -57,8 +60,12 @@ def _configured(dataset: Any, model: str, settings: Mapping[str, Any]) -> Iterat
     if isinstance(dataset, kind):
         yield dataset
         return
+    if not isinstance(dataset, str | Path | Mapping):
+        raise InputError(f"dataset must be a name, a folder, settings or a Config of RecBole, got {dataset!r}.")
     given = {**(dataset if isinstance(dataset, Mapping) else {}), **settings}
     model = given.pop("model", model)
+    names.check(model)
+    unknown(given, sorted(names.settings(model)), "RecBole")
     name = given.pop("dataset", None) if isinstance(dataset, Mapping) else dataset
     if name is None:
         raise InputError("The settings must name a dataset: a name of RecBole's or a folder of atomic files.")
@@ -80,14 +87,16 @@ def _configured(dataset: Any, model: str, settings: Mapping[str, Any]) -> Iterat
 
 
 def _loss_type(model: str) -> str | None:
-    names.check(model)
     return names.defaults(model).get("loss_type")
 
 
 def _parts(config: Any) -> list[tuple[np.ndarray, np.ndarray]]:
     """Tokens of users and items of train, valid and test, as RecBole splits them."""
     whole = import_module("recbole.data.utils").create_dataset(config)
-    return [_tokens(part, at == 0) for at, part in enumerate(whole.build())]
+    try:
+        return [_tokens(part, at == 0) for at, part in enumerate(whole.build())]
+    except (NotImplementedError, ValueError, TypeError, KeyError) as error:
+        raise InputError(f"RecBole cannot make this split: {error}; eval_args is {config['eval_args']}.") from error
 
 
 def _tokens(part: Any, train: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -103,15 +112,25 @@ def _tokens(part: Any, train: bool) -> tuple[np.ndarray, np.ndarray]:
     return np.asarray(part.id2token(uid, user)), np.asarray(part.id2token(iid, item))
 
 
-def _rows(parts: list[tuple[np.ndarray, np.ndarray]], config: Any) -> "pl.DataFrame":
-    """Rows of all parts, with time and value from the files where these have them."""
+def _known(config: Any) -> "pl.DataFrame":
+    """Users and items of the files, with time and value where these have them.
+
+    Raises:
+        InputError: a file without the columns that the configuration names.
+    """
     import polars as pl
 
     named = {"user": config["USER_ID_FIELD"], "item": config["ITEM_ID_FIELD"], "time": None, "value": None}
     ends = [f".{name}.inter" for name in config["benchmark_filename"] or ()] or [".inter"]
     files = [_folder(config) / f"{config['dataset']}{end}" for end in ends]
     read = [read_inter(file, named, separator=config["field_separator"]) for file in files]
-    known = pl.concat(read, how="vertical_relaxed").unique(["user", "item"], keep="first", maintain_order=True)
+    return pl.concat(read, how="vertical_relaxed").unique(["user", "item"], keep="first", maintain_order=True)
+
+
+def _rows(parts: list[tuple[np.ndarray, np.ndarray]], known: "pl.DataFrame") -> "pl.DataFrame":
+    """Rows of all parts, with time and value where they are known."""
+    import polars as pl
+
     frames = [
         pl.DataFrame({"user": users.astype(str), "item": items.astype(str)}).with_columns(pl.lit(at).alias("part"))
         for at, (users, items) in enumerate(parts)

@@ -31,7 +31,7 @@ def train(config: Any, model: Any, loaders: Loaders, metric: str) -> Trained:
     """Train ``model`` in RecBole's trainer and leave it in the state that RecBole chose on valid.
 
     Nothing is written: the best state is kept in memory. Where valid is empty every epoch is trained and the last one
-    kept. ``metric`` names the column of valid in the lines.
+    kept. ``metric`` names the column of valid in the lines, as in those of gcl's loop.
     """
     kind = config["MODEL_TYPE"]
     trainer = import_module("recbole.utils").get_trainer(kind, config["model"])(config, model)
@@ -39,7 +39,7 @@ def train(config: Any, model: Any, loaders: Loaders, metric: str) -> Trained:
     best: dict[str, Any] = {}
 
     def note(epoch: int, score: float) -> None:
-        made.lines.append(_line(trainer, epoch, {metric: float(score)}))
+        made.lines.append(_line(trainer, epoch, {f"valid/{metric}": float(score)}))
         if trainer.cur_step == 0:
             made.best_epoch = epoch + 1
             if not made.closed:
@@ -64,6 +64,6 @@ def train(config: Any, model: Any, loaders: Loaders, metric: str) -> Trained:
 
 def _line(trainer: Any, epoch: int, scores: dict[str, float]) -> dict[str, float]:
     loss = trainer.train_loss_dict.get(epoch, math.nan)
-    told = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
-    log.info("epoch %d: loss %.4f%s", epoch + 1, loss, f", valid {told}" if told else "")
+    told = ", ".join(f"{name.replace('/', ' ', 1)} {value:.4f}" for name, value in scores.items())
+    log.info("epoch %d: loss %.4f%s", epoch + 1, loss, f", {told}" if told else "")
     return {"epoch": epoch + 1, "loss": float(loss), **scores}

@@ -48,6 +48,14 @@ class Leaking(nn.Module):
             self.graph = Adjacency.from_edges(user, item, data.num_users, data.num_items)
 
 
+def test_graph_of_items_and_their_users():
+    data = tiny_dataset()
+    model = Leaking(data, False)
+    model.graph = Adjacency.from_edges(data.test.item, data.test.user, data.num_items, data.num_users)
+    with pytest.raises(InputError, match=f"holds {len(data.test)} pairs .* {len(data.test)} of them in test"):
+        require_train_graphs(model, data)
+
+
 @pytest.mark.parametrize("square", [True, False])
 def test_graph_with_pairs_of_test(square):
     data = tiny_dataset()

@@ -6,8 +6,9 @@ import pytest
 
 from gcl.bench import parse
 from gcl.bench.plan import plan
-from gcl.bench.published import gaps, metrics, remark
+from gcl.bench.published import check, gaps, metrics, remark
 from gcl.bench.tables import figure
+from gcl.errors import InputError
 from gcl.evaluation import Protocol
 
 OURS = {"recall@20": figure([0.24, 0.26]), "ndcg@20": figure([0.18])}
@@ -45,6 +46,7 @@ def test_gap(tmp_path):
         {"settings": {"data.split": "ratio"}},
         {"name": "SimGCL"},
         {"name": "SGL", "settings": {"objective": "DCL"}},
+        {"name": "BPR", "engine": "recbole"},
     ],
 )
 def test_no_gap_where_something_differs(tmp_path, changes):
@@ -55,3 +57,14 @@ def test_an_entry_may_name_the_published_row(tmp_path):
     assert {g.method for g in told(tmp_path, name="SGL/DCL", model="SGL", published="SGL")} == {"SGL"}
     assert told(tmp_path, name="SGL", objectives=["DCL"]) == ()
     assert {g.method for g in told(tmp_path, name="SGL")} == {"SGL"}
+
+
+def test_a_published_row_that_no_card_has(tmp_path):
+    tree = {"datasets": "lastfm-adagcl", "models": {"LightGCN": {"published": "LightGNC"}}}
+    text = (
+        r"b: models.LightGCN.published: there are no figures of 'LightGNC' for lastfm-adagcl. Did you mean 'LightGCN'"
+    )
+    with pytest.raises(InputError, match=text):
+        check(parse(tree, "b"), "b")
+    tree["models"]["LightGCN"]["published"] = "SGL"
+    check(parse(tree, "b"), "b")

@@ -71,6 +71,31 @@ def test_read(tmp_path):
             "b.yaml: models.A.run belongs to one data set, and datasets has 2; keep one.",
         ),
         (
+            {"metric": "ndcg@5/uni10"},
+            "b.yaml: metric must be a metric and a cut-off, for instance ndcg@10, got 'ndcg@5/",
+        ),
+        (
+            {"show": ["recal@5"]},
+            "b.yaml: show must be a metric and a cut-off, for instance ndcg@10, got 'recal@5'. Did",
+        ),
+        ({"seeds": [-1]}, "b.yaml: seeds must be greater than or equal to 0 at position 0, got -1."),
+        (
+            {"trial": {"train.metric": "recall@5"}},
+            "b.yaml: trial: train.metric is the comparison's own, metric: ndcg@20; remove it here.",
+        ),
+        (
+            {"settings": {"dim": 8}, "models": {"A": {"without": ["dmi"]}}},
+            "b.yaml: models.A.without: 'dmi' is no shared setting. Did you mean 'dim'?",
+        ),
+        (
+            {"select": "test", "parity": True, "models": {"EASE": {"seconds": 9, "trials": [{"l2": 1}, {"l2": 2}]}}},
+            "b.yaml: models.EASE.seconds: a trial that is cut has no figure on test to choose by; remove seconds.",
+        ),
+        (
+            {"models": {"SimGCL": {"objectives": [{"temperature": 0.1}]}}},
+            "b.yaml: models.SimGCL.objectives: every one needs a name, for instance {name: DCL, temperature: 0.1}.",
+        ),
+        (
             {"models": {"A": {"engine": "recbole", "objectives": ["DCL"]}}},
             "b.yaml: models.A.objectives are gcl's, and a recbole model has none of them; remove them.",
         ),
@@ -151,12 +176,12 @@ def test_layers(tmp_path):
             "b.yaml: models.SimGCL: SimGCL: objective: Unknown objective 'DCLL'. Did you mean",
         ),
         (
-            {"EASE": {"settings": {"train.metric": "ndcg@7"}}},
-            "b.yaml: models.EASE: train.metric must be a metric that is evaluated, got 'ndcg@7'",
+            {"EASE": {"settings": {"evaluate.k": [7]}}},
+            "b.yaml: models.EASE: train.metric must be a metric that is evaluated, got 'ndcg@20'",
         ),
         (
             {"A/B": {"model": "EASE"}, "A-B": {"model": "EASE"}},
-            "b.yaml: rows 'A/B' and 'A-B' would share a folder; rename one.",
+            "b.yaml: the rows 'A/B on ml-100k' and 'A-B on ml-100k' would share a folder; rename one.",
         ),
     ],
 )

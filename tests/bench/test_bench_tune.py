@@ -11,7 +11,7 @@ import yaml
 from benches import SHORT
 from pydantic import Field
 
-from gcl.bench import tune
+from gcl.bench import pool, tune, tuning
 from gcl.bench.space import Choice, Range, of, read
 from gcl.bench.tuning import Trial, propose
 from gcl.bench.words import word
@@ -182,3 +182,38 @@ def test_other_errors(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(InputError, match=r"gcl tune needs optuna: pip install 'gcl-rec\[tune\]'\."):
         tune("LightGCN", "ml-100k", out=tmp_path)
+
+
+@pytest.mark.parametrize("given", ["objective={name: DCL, temperature: 0.3}", "objective.temperature=0.3"])
+def test_what_is_given_is_not_searched(table, tmp_path, monkeypatch, given):
+    searched = []
+    monkeypatch.setattr(tuning._Search, "run", lambda self, count: searched.append(set(self.space)))
+    tune("SimGCL", str(table), [given, "train={lr: 0.01}", *FEW], out=tmp_path / "out")
+    assert searched == [{"layers", "weight", "reg", "views.0.eps"}]
+
+
+def test_a_trial_whose_process_was_killed_is_repeated(table, tmp_path, monkeypatch):
+    def killed(jobs, workers, finished):
+        for job in jobs:
+            finished(job, f"{pool.GONE}was ended by SIGKILL: out of memory?")
+
+    space = {"train.lr": Choice((0.01,))}
+    arguments = ("LightGCN", str(table), ["dim=4", *FEW])
+    with monkeypatch.context() as patched:
+        patched.setattr(pool, "run", killed)
+        with pytest.raises(InputError, match="could be trained: its process was ended by"):
+            tune(*arguments, space=space, trials=1, out=tmp_path / "out")
+    assert tune(*arguments, space=space, trials=1, out=tmp_path / "out").best.number == 0
+
+
+def test_other_values_in_the_folder_of_a_search(tuned, table):
+    space, out, _ = tuned
+    other = {**space, "train.lr": Range(0.5, 0.6)}
+    with pytest.raises(InputError, match=r"holds a search with other values of train.lr, .* and now it is to be Range"):
+        tune("LightGCN", str(table), ["dim=8", *FEW], space=other, out=out)
+
+
+def test_a_data_set_that_is_not_here(tmp_path):
+    with pytest.raises(InputError, match="datasets: '.*nope.csv' is no file or folder, nor the name of a card"):
+        tune("LightGCN", str(tmp_path / "nope.csv"), FEW, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -139,6 +139,11 @@ def test_what_recboles_trainer_cannot_train():
     with pytest.raises(InputError, match="EASE has a closed form: there is nothing for RecBole's trainer to do"):
         bridged(gcl.EASE)
 
+    with pytest.raises(InputError, match="model must be a class of recommenders, such as gcl.LightGCN, got 'LightGCN'"):
+        as_recbole("LightGCN")
+    with pytest.raises(InputError, match="LightGCN has no argument 'dimm'. Did you mean 'dim'"):
+        as_recbole(gcl.LightGCN, dimm=3)
+
     class Hasty(gcl.LightGCN):
         def phases(self):
             from dataclasses import replace

@@ -80,7 +80,7 @@ def test_sampled_candidates_are_of_gcls_evaluation_alone(tmp_path):
     assert "ndcg@5/uni3" in run.result["metrics"]["test"] and set(run.directory.lines()[0]) == {
         "epoch",
         "loss",
-        "ndcg@5",
+        "valid/ndcg@5",
     }
 
 
@@ -140,12 +140,30 @@ def test_baseline_is_a_scorer():
         gcl.evaluate(recbole.BPR(data), data, k=5)
 
 
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"stopping_step": "x"}, "stopping_step must be a whole number from 0, got 'x'"),
+        ({"stopping_step": -1}, "stopping_step must be a whole number from 0, got -1"),
+        ({"valid_metric": "NDCG@0"}, r"k must hold whole numbers from 1 to 18, the size of the catalogue, got \[0\]"),
+        ({"valid_metric": "NDCG@5000"}, r"k must hold whole numbers from 1 to 18, .*, got \[5000\]"),
+        ({"learner": "adamm"}, "learner must be 'adam', 'adamw', 'sgd', .*, got 'adamm'"),
+        ({"seed": -1}, "seed must be a whole number from 0, got -1"),
+        ({"device": "gpu"}, "device must be .*, got 'gpu'"),
+    ],
+)
+def test_errors_of_a_baseline(given, text):
+    with pytest.raises(InputError, match=text):
+        recbole.baseline("BPR", tiny_dataset(), **given)
+
+
 def test_doctor_reports_the_repairs(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["gcl", "doctor", "--json"])
     with pytest.raises(SystemExit):
         main()
     told = json.loads(capsys.readouterr().out.splitlines()[-1])["recbole"]
     assert told["with gcl.recbole"] == "runs"
+    assert told["repair of torch.load"].startswith("on request")
     assert told["repair of scipy.sparse.dok_matrix._update"].startswith(("repaired: scipy 1.13", "not needed"))
     monkeypatch.delitem(sys.modules, "gcl.recbole")
     monkeypatch.delattr(gcl, "recbole")

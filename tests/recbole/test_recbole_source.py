@@ -80,3 +80,14 @@ def test_errors(tmp_path):
         recbole.load("nowhere")
     with pytest.raises(InputError, match="RecBole has no model 'BPRR'. Did you mean 'BPR'"):
         recbole.load("ml-100k", model="BPRR")
+    with pytest.raises(InputError, match="RecBole has no argument 'sed'. Did you mean 'seed'"):
+        recbole.load("ml-100k", sed=3)
+    with pytest.raises(InputError, match="dataset must be a name, a folder, settings or a Config of RecBole, got 3"):
+        recbole.load(3)
+    with pytest.raises(InputError, match="RecBole cannot make this split: .*; eval_args is .*'XX'"):
+        recbole.load("ml-100k", eval_args={"split": {"XX": [0.8, 0.1, 0.1]}})
+    write(tmp_path / "other", [("a", "b")])
+    file = tmp_path / "other/other.inter"
+    file.write_text(file.read_text().replace("user_id:token", "reader:token"))
+    with pytest.raises(InputError, match="other.inter"):
+        recbole.load(tmp_path / "other")
