@@ -58,6 +58,8 @@ def _svg(draw: Draw, table: Table) -> str:
 def _curves(axes: Any, table: Table) -> None:
     for at, line in enumerate(table.lines):
         if not _trained(line):
+            if line.records[0]["epochs"]:  # trained, and its epochs were measured otherwise
+                continue
             axes.axhline(line.valid.mean, color=_colour(at), linestyle=":", linewidth=1.1, label=line.label)
             continue
         for seed, (curve, told) in enumerate(zip(line.curves, line.records, strict=True)):

@@ -17,6 +17,7 @@ from gcl.bench.spec import Bench, Settings, read
 from gcl.bench.tables import Table, tables
 from gcl.bench.winners import written
 from gcl.errors import InputError
+from gcl.training.device import choose
 from gcl.training.locks import locked
 
 log = logging.getLogger("gcl.bench")
@@ -58,6 +59,7 @@ def bench(file: str | Path | Bench, out: str | Path | None = None, workers: int 
     name = name if isinstance(file, Bench) else Path(file).stem
     folder = Path(out) if out is not None else Path("runs/bench") / name
     where = name if isinstance(file, Bench) else str(file)
+    choose(spec.device)
     published.check(spec, where)
     made = plan(spec, folder, where)
     with locked(folder, wait=False):

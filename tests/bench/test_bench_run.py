@@ -306,6 +306,11 @@ def test_a_data_set_that_is_not_here(tmp_path, monkeypatch):
         bench(parse({**tree, "datasets": "gowalla"}, "b"), tmp_path / "out")
 
 
+def test_a_device_that_is_none(table, tmp_path):
+    with pytest.raises(InputError, match="device must be .* got 'cuda:9x'"):
+        bench(write(tmp_path, comparison(table, device="cuda:9x")), tmp_path / "out")
+
+
 def test_workers(compared, tmp_path):
     file, _, _ = compared
     with pytest.raises(InputError, match="workers must be at least 1, got 0"):
