@@ -54,6 +54,7 @@ class SogCLR(Stateful, Objective):
 
     kind = "pair"
     detached = True
+    remembers = True
     reference = "Yuan et al., ICML 2022"
     reduces = ("τ times DCL less its log of the number of negatives, with gamma=1 or without ids",)
     slots = {
@@ -111,6 +112,7 @@ class ISogCLR(Stateful, Objective):
 
     kind = "pair"
     detached = True
+    remembers = True
     reference = "Qiu et al., ICML 2023"
     aliases = ("iSogCLR",)
     reduces = ("SogCLR plus τ ρ with rate=0 and gamma=1",)
@@ -185,6 +187,7 @@ class TempNet(Stateful, Objective):
 
     kind = "pair"
     detached = True
+    remembers = True
     reference = "Qiu et al., ICML 2024"
     reduces = ("SogCLR plus τ ρ with a network of one value and gamma=1",)
     slots = {**SogCLR.slots, "temperature": "a network of the sample"}

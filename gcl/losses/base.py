@@ -25,6 +25,11 @@ class Stateful(ABC):
         """Make buffers and parameters for ``num_ids`` things of width ``dim``."""
 
 
+def remembering(part: nn.Module) -> list[str]:
+    """Names of the modules in ``part`` that a training call changes for the next one: those with ``remembers`` set."""
+    return sorted({type(m).__name__ for m in part.modules() if getattr(m, "remembers", False)})
+
+
 class Objective(Recorded, nn.Module, ABC):
     """Base of all objectives.
 
@@ -59,6 +64,11 @@ class Objective(Recorded, nn.Module, ABC):
     """Of kind pair: whether z2 may have more rows than z1."""
     parts: ClassVar[int | None] = None
     """Of kind tuple: how many tensors it takes; None: two or more."""
+    remembers: bool = False
+    """Whether a training call leaves what the next call sees in its own buffers; parts, as a queue, say so themselves.
+
+    Then it is to be called once a step.
+    """
     detached: bool = False
     """Whether parts of the formula carry no gradient: then the gradient is not that of the value."""
     generator: torch.Generator | None = None

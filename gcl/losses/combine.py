@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gcl.losses.base import Objective, Rows, Stateful
+from gcl.losses.base import Objective, Rows, Stateful, remembering
 from gcl.losses.functional.numerics import mean_of
 from gcl.losses.scan import ObjectiveLike, objective_of
 
@@ -21,6 +21,20 @@ def _members(objectives: Sequence[ObjectiveLike]) -> nn.ModuleList:
     if len(kinds) > 1:
         raise ValueError(f"objectives must be of one kind, got {', '.join(kinds)}.")
     return nn.ModuleList(members)
+
+
+def _called_often(value: ObjectiveLike, once_a: str) -> Objective:
+    """A pair objective that may be called several times a step: a queue or running mean would change in between."""
+    objective = objective_of(value)
+    if objective.kind != "pair":
+        raise ValueError(f"objective must be of kind pair, got one of kind {objective.kind}.")
+    kept = remembering(objective)
+    if kept:
+        raise ValueError(
+            f"objective is called once a {once_a}, so one call must change nothing that the next one reads, got "
+            f"{type(objective).__name__} (memory: {', '.join(kept)}). Build one a {once_a} and average their values."
+        )
+    return objective
 
 
 class Sum(Objective):
@@ -96,10 +110,11 @@ class UncertaintySum(Objective):
 class Symmetric(Objective):
     r"""½ L(z1, z2) + ½ L(z2, z1) of any pair objective.
 
-    It has no place for further rows of z2, which the second call could not hold. A single value.
+    It has no place for further rows of z2, which the second call could not hold, nor for objectives that remember their
+    calls: each direction needs a queue of its own. A single value.
 
     Args:
-        objective: of kind pair; a name, mapping or instance.
+        objective: of kind pair, without memory; a name, mapping or instance.
     """
 
     kind = "pair"
@@ -108,9 +123,7 @@ class Symmetric(Objective):
 
     def __init__(self, objective: ObjectiveLike = "InfoNCE") -> None:
         super().__init__()
-        self.objective = objective_of(objective)
-        if self.objective.kind != "pair":
-            raise ValueError(f"objective must be of kind pair, got one of kind {self.objective.kind}.")
+        self.objective = _called_often(objective, "direction")
         _adopt(self, [self.objective])
 
     def describe(self) -> dict[str, str]:
@@ -126,10 +139,11 @@ class Symmetric(Objective):
 class PerHead(Stateful, Objective):
     r"""Mean over heads of a pair objective on W_c z1, W_c z2, W_c [d, d] learned.
 
-    One head a relation, behaviour or aspect; heads are allocated by ``build``, orthogonal at first. A single value.
+    One head a relation, behaviour or aspect; heads are allocated by ``build``, orthogonal at first. Heads share the
+    objective, so it must not remember its calls: rows of several heads would meet in one queue. A single value.
 
     Args:
-        objective: of kind pair; a name, mapping or instance.
+        objective: of kind pair, without memory; a name, mapping or instance.
         heads: number of heads.
     """
 
@@ -141,9 +155,7 @@ class PerHead(Stateful, Objective):
         super().__init__()
         if heads < 1:
             raise ValueError(f"heads must be at least 1, got {heads}.")
-        self.objective = objective_of(objective)
-        if self.objective.kind != "pair":
-            raise ValueError(f"objective must be of kind pair, got one of kind {self.objective.kind}.")
+        self.objective = _called_often(objective, "head")
         self.heads = heads
         self.register_parameter("weight", None)
         _adopt(self, [self.objective])

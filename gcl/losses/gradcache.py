@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gcl.losses.base import Objective
+from gcl.losses.base import Kind, Objective
 
 Encode = Callable[[slice], Tensor]
 """Representations [r, d] of the rows of a slice."""
@@ -15,14 +15,17 @@ Encode = Callable[[slice], Tensor]
 def cached_backward(
     objective: Objective, encoders: Sequence[Encode], rows: int, chunk: int, *inputs: Any, **options: Any
 ) -> Tensor:
-    """Backpropagate ``objective(*representations, *inputs, **options)`` with one chunk's activations at a time.
+    """Backpropagate an objective of the encoders' representations with one chunk's activations at a time.
+
+    What is called is ``objective(*representations, *inputs, **options)``, or with their stack [V, rows, d] where the
+    objective is of kind multiview, or with their tuple where it is of kind tuple.
 
     Gradients are added to the parameters of encoders and objective as by ``loss.backward()`` on the whole batch. Every
     chunk is encoded twice: without gradient, and again under the same random state, so that dropout agrees. Exact where
     an encoder treats rows alone (no batch normalisation). Gao et al., GradCache (RepL4NLP 2021).
 
     Args:
-        objective: called with one tensor [rows, d] an encoder, in order.
+        objective: of any kind that takes representations [rows, d], one an encoder, in order.
         encoders: each maps a slice of rows to their representations.
         rows: size of the batch.
         chunk: rows encoded at a time.
@@ -48,7 +51,7 @@ def cached_backward(
                 pieces.append(encode(part))
         states.append(kept)
         leaves.append(torch.cat(pieces).requires_grad_())
-    loss: Tensor = objective(*leaves, *inputs, **options)
+    loss: Tensor = objective(*_arranged(objective.kind, leaves), *inputs, **options)
     loss.backward()
     for encode, kept, leaf in zip(encoders, states, leaves, strict=True):
         if leaf.grad is None:
@@ -59,6 +62,13 @@ def cached_backward(
             if again.requires_grad:
                 again.backward(leaf.grad[part])
     return loss.detach()
+
+
+def _arranged(kind: Kind, leaves: list[Tensor]) -> tuple[Any, ...]:
+    """Representations, one an encoder, as an objective of this kind takes them."""
+    if kind == "multiview":
+        return (torch.stack(leaves),)
+    return (tuple(leaves),) if kind == "tuple" else tuple(leaves)
 
 
 class _State:

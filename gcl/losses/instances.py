@@ -36,6 +36,7 @@ class InterCLR(Stateful, Objective):
 
     kind = "pair"
     detached = True
+    remembers = True
     reference = "Xie et al., IJCV 2022"
     reduces = ("(1 - weight) InfoNCE before the first clustering; InfoNCE with weight=0",)
     slots = {

@@ -10,7 +10,7 @@ from gcl.losses.functional.numerics import lse, normalise
 from gcl.losses.functional.soft import label_contrast, lse_by_class, soft_contrast
 from gcl.losses.functional.streaming import by_rows
 from gcl.losses.slots.similarities import SimilarityLike, similarity_of
-from gcl.losses.slots.temperatures import TemperatureLike, positive_temperature, temperature_of
+from gcl.losses.slots.temperatures import TemperatureLike, even_temperature_of, positive_temperature
 
 __all__ = ["GML", "WSP", "SupCon"]
 
@@ -48,7 +48,7 @@ class SupCon(Objective):
         super().__init__()
         if variant not in ("out", "in"):
             raise ValueError(f"variant must be out or in, got {variant!r}.")
-        self.temperature, self.similarity = temperature_of(temperature), similarity_of(similarity)
+        self.temperature, self.similarity = even_temperature_of(temperature), similarity_of(similarity)
         self.variant = variant
         if not self.similarity.linear and variant == "in":
             raise ValueError("variant in needs a similarity that is an inner product, got one that is transformed.")
@@ -67,7 +67,7 @@ class SupCon(Objective):
         """Loss of every row [N]."""
         left = self.similarity.left(z)
         right = left if self.similarity.symmetric else self.similarity.right(z)
-        inverse = 1 / self.temperature(z[:, 0])
+        inverse = 1 / self.temperature(z.new_empty(0))
         if self.similarity.linear:
             return label_contrast(left, right, inverse, labels, self.variant == "in")
         return soft_contrast(
@@ -167,7 +167,7 @@ class GML(Objective):
         super().__init__()
         if prior is not None and min(prior) <= 0:
             raise ValueError(f"prior must be positive for every label, got {min(prior)}.")
-        self.temperature = temperature_of(temperature)
+        self.temperature = even_temperature_of(temperature)
         self.register_buffer("prior", None if prior is None else torch.tensor(prior))
 
     def compute(self, z: Tensor, labels: Tensor) -> Rows:
@@ -175,7 +175,7 @@ class GML(Objective):
         x = normalise(z)
         classes, place, size = torch.unique(labels, return_inverse=True, return_counts=True)
         prior = z.new_zeros(len(classes)) if self.prior is None else self.prior[classes].to(z.dtype).log()
-        inverse = (1 / self.temperature(z[:, 0])).expand(len(z))
+        inverse = (1 / self.temperature(z.new_empty(0))).expand(len(z))
         own = torch.arange(len(z), device=z.device)
 
         def block(

@@ -99,7 +99,7 @@ class CKD(Objective):
     def compute(self, z1: Tensor, z2: Tensor, ids: Tensor | None = None) -> Rows:
         """Loss of every row [B]."""
         s, t, rows = normalise(z1), normalise(z2).detach(), len(z1)
-        x = s / self.temperature(s[:, 0])
+        x = s / self.temperature((s * t[:rows]).sum(1))[..., None]
         own = None if ids is None else ids[:rows]
         parts = [log_partition(x, t, row_ids=own, column_ids=ids)[0], queue_partition(x, *self.queue.stored(), own)]
         values = softplus(lse_of(*parts) - (x * t[:rows]).sum(1))

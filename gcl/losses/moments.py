@@ -7,14 +7,20 @@ from gcl.losses.base import Objective, Rows
 
 __all__ = ["CCASSG", "BarlowTwins", "VICReg"]
 
-STD_EPS = 1e-12
+ROUNDING = 16
+"""Deviation of a constant column from its computed mean, at most, in units of its size times the dtype's eps."""
 
 
 def standardise(z: Tensor) -> Tensor:
-    """Columns of mean 0 and biased variance 1; a constant column becomes 0 with a finite gradient."""
+    """Columns of mean 0 and biased variance 1; a constant column becomes 0 with a finite gradient.
+
+    A column counts as constant where its deviation is no more than what rounding leaves of a constant of its size.
+    """
+    floor = (ROUNDING * torch.finfo(z.dtype).eps) ** 2 * z.detach().square().mean(0)
     z = z - z.mean(0)
     variance = z.square().mean(0)
-    return torch.where(variance > STD_EPS, z * torch.rsqrt(variance.clamp_min(STD_EPS)), z)
+    varied = variance > floor
+    return torch.where(varied, z * torch.rsqrt(torch.where(varied, variance, 1.0)), z)
 
 
 def off_diagonal_square(c: Tensor) -> Tensor:

@@ -155,6 +155,7 @@ class DirectPred(Stateful, Objective):
 
     kind = "pair"
     detached = True
+    remembers = True
     reference = "Tian et al., ICML 2021"
     aliases = ("DirectCopy",)
     reduces = ("BYOL both ways with a predictor (1 + eps) I where the correlation is even",)

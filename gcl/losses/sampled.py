@@ -37,6 +37,7 @@ class SampledSoftmax(Stateful, Objective):
     kind = "pair"
     extra = True
     detached = True
+    remembers = True
     reference = "Bengio & Senécal, 2008; Yi et al., RecSys 2019"
     reduces = (
         "InfoNCE of the same similarity with even log_q",

@@ -11,8 +11,8 @@ from gcl.losses.functional.negatives import identities
 from gcl.losses.functional.numerics import normalise
 from gcl.losses.functional.streaming import by_rows
 from gcl.losses.moments import BarlowTwins
-from gcl.losses.slots.similarities import MixedKernel, PowerKernel, Shifted
-from gcl.losses.slots.temperatures import positive_temperature
+from gcl.losses.slots.similarities import MixedKernel, PowerKernel, Shifted, SimilarityLike
+from gcl.losses.slots.temperatures import TemperatureLike, positive_temperature
 
 __all__ = ["HashContrast", "KernelInfoNCE", "MCLRecRegulariser", "MeanShifted"]
 
@@ -26,7 +26,7 @@ class KernelInfoNCE(Objective):
     Tan et al., Contrastive Learning Is Spectral Clustering On Similarity Graph (ICLR 2024).
 
     Args:
-        temperature: τ > 0.
+        temperature: τ > 0, or ``learnable`` (each of two losses learns its own); with ``mix="kernel"`` a number.
         gamma: γ in (0, 2].
         mix: ``none``, ``loss``, ``kernel`` or ``concat``.
         share: λ in (0, 1).
@@ -42,7 +42,7 @@ class KernelInfoNCE(Objective):
 
     def __init__(
         self,
-        temperature: float = 0.2,
+        temperature: TemperatureLike = 0.2,
         gamma: float = 1.0,
         mix: Literal["none", "loss", "kernel", "concat"] = "none",
         share: float = 0.5,
@@ -53,10 +53,16 @@ class KernelInfoNCE(Objective):
         if not 0 <= share <= 1:
             raise ValueError(f"share must be in [0, 1], got {share}.")
         self.mix, self.share = mix, share
-        similarity = MixedKernel(gamma, share, temperature) if mix == "kernel" else PowerKernel(gamma)
-        tau = 1.0 if mix == "kernel" else temperature
-        self.first = Contrast(similarity=similarity, temperature=tau, negatives="both", forward=0.5)
-        self.second = Contrast(similarity=PowerKernel(2.0), temperature=temperature, negatives="both", forward=0.5)
+        if mix == "kernel":
+            if not isinstance(temperature, int | float):
+                raise ValueError(
+                    f"temperature must be a number with mix='kernel', which has it inside both kernels, got "
+                    f"{temperature!r}. Take a number, or mix='loss'."
+                )
+            self.first = _layout(MixedKernel(gamma, share, temperature), 1.0)
+        else:
+            self.first = _layout(PowerKernel(gamma), temperature)
+        self.second = _layout(PowerKernel(2.0), temperature) if mix in ("loss", "concat") else None
 
     def describe(self) -> dict[str, str]:
         """The slots of the first kernel, and the mixture."""
@@ -65,13 +71,18 @@ class KernelInfoNCE(Objective):
 
     def compute(self, z1: Tensor, z2: Tensor, ids: Tensor | None = None) -> Rows:
         """Loss of every row [B]."""
-        if self.mix in ("none", "kernel"):
+        if self.second is None:
             return self.first.compute(z1, z2, ids)
         half = z1.shape[1] // 2 if self.mix == "concat" else 0
         left = (z1[:, :half], z2[:, :half]) if half else (z1, z2)
         sharp, _ = self.first.compute(*left, ids)
         wide, _ = self.second.compute(z1[:, half:], z2[:, half:], ids)
         return self.share * sharp + (1 - self.share) * wide, None
+
+
+def _layout(similarity: SimilarityLike, temperature: TemperatureLike) -> Contrast:
+    """The layout of NTXent: both views' rows are anchors, with negatives of both."""
+    return Contrast(similarity=similarity, temperature=temperature, negatives="both", forward=0.5)
 
 
 class MeanShifted(Stateful, Objective):
@@ -94,7 +105,7 @@ class MeanShifted(Stateful, Objective):
     def __init__(self, temperature: float = 0.25, angular: bool = False) -> None:
         super().__init__()
         self.angular = angular
-        self.contrast = Contrast(similarity=Shifted([0.0]), temperature=temperature, negatives="both", forward=0.5)
+        self.contrast = _layout(Shifted([0.0]), temperature)
 
     def describe(self) -> dict[str, str]:
         """The slots, and the penalty."""

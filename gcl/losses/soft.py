@@ -12,7 +12,7 @@ from gcl.losses.functional.negatives import negative_partition
 from gcl.losses.functional.numerics import normalise, softplus
 from gcl.losses.functional.soft import soft_contrast
 from gcl.losses.slots.similarities import SimilarityLike, similarity_of
-from gcl.losses.slots.temperatures import TemperatureLike, temperature_of
+from gcl.losses.slots.temperatures import TemperatureLike, even_temperature_of, temperature_of
 
 __all__ = ["CLAIF", "CWCL", "ICon"]
 
@@ -54,8 +54,8 @@ class CWCL(Objective):
         """Loss of every row [B]; equal ids weigh as the positive does."""
         x, y = normalise(z1), normalise(z2)
         frozen = normalise((z2 if teacher is None else teacher).detach())
-        inverse = 1 / self.temperature(x[:, 0])
         rows, key = len(z1), torch.arange(len(z2), device=z2.device) if ids is None else ids
+        inverse = 1 / self.temperature((x * y[:rows]).sum(1))
 
         def nearness(t: Tensor, i: Tensor, others: Tensor, j: Tensor) -> Tensor:
             return torch.where(i[:, None] == j, 1.0, (t @ others.T + 1) / 2).clamp_min(0.0)
@@ -98,10 +98,11 @@ class CLAIF(Objective):
         """Loss of every row [B]; columns of the row's own id but its partner are left out."""
         x, y = normalise(z1), normalise(z2)
         rows, columns = len(z1), len(z2)
-        inverse = 1 / self.temperature(x[:, 0])
-        grade = torch.ones_like(x[:, 0]) if scores is None else scores.to(x.dtype)
+        score = (x * y[:rows]).sum(1)
+        inverse = 1 / self.temperature(score)
+        grade = torch.ones_like(score) if scores is None else scores.to(x.dtype)
         own = None if ids is None else ids[:rows]
-        positive = (x * y[:rows]).sum(1) * inverse
+        positive = score * inverse
         share = softplus(negative_partition(x, y, inverse, own, ids) - positive)
         if scores is None or columns < 2:
             return share, None
@@ -162,7 +163,7 @@ class ICon(Objective):
             raise ValueError(f"alpha must be in [0, 1], got {alpha}.")
         if divergence not in DIVERGENCES:
             raise ValueError(f"divergence must be one of {', '.join(DIVERGENCES)}, got {divergence!r}.")
-        self.temperature, self.similarity = temperature_of(temperature), similarity_of(similarity)
+        self.temperature, self.similarity = even_temperature_of(temperature), similarity_of(similarity)
         self.alpha, self.own, self.mix_learned = alpha, own, mix_learned
         self.divergence: Divergence = divergence
 
@@ -185,7 +186,7 @@ class ICon(Objective):
         key = torch.arange(columns, device=z1.device) if ids is None else ids
         distance = partial(mixed_divergence, kind=self.divergence, alpha=self.alpha, mix_learned=self.mix_learned)
         values = divergence_rows(
-            left, right, 1 / self.temperature(z1[:, 0]), given, (key[:rows], key), distance,
+            left, right, 1 / self.temperature(z1.new_empty(0)), given, (key[:rows], key), distance,
             transform=None if self.similarity.linear else self.similarity.transform,
             own=self.own, hide_equal=ids is not None,
         )  # fmt: skip

@@ -8,7 +8,7 @@ from torch import Tensor
 from gcl.losses.base import Objective, Rows
 from gcl.losses.functional.numerics import lse, normalise
 from gcl.losses.functional.streaming import by_rows
-from gcl.losses.slots.temperatures import TemperatureLike, positive_temperature, temperature_of
+from gcl.losses.slots.temperatures import TemperatureLike, even_temperature_of, positive_temperature
 
 __all__ = ["GRAM", "BestMatch"]
 
@@ -58,7 +58,7 @@ class GRAM(Objective):
         super().__init__()
         if not 0 <= smoothing < 1 or eps <= 0:
             raise ValueError(f"smoothing must be in [0, 1) and eps positive, got {smoothing}, {eps}.")
-        self.temperature, self.smoothing, self.eps = temperature_of(temperature), smoothing, eps
+        self.temperature, self.smoothing, self.eps = even_temperature_of(temperature), smoothing, eps
 
     def compute(self, modalities: tuple[Tensor, ...], ids: Tensor | None = None) -> Rows:
         """Loss of every thing [B]."""
@@ -69,7 +69,7 @@ class GRAM(Objective):
         det, adjugate = determinant_and_adjugate(others @ others.transpose(1, 2))
         key = torch.arange(len(anchor), device=anchor.device) if ids is None else ids
         place = torch.arange(len(anchor), device=anchor.device)
-        inverse = 1 / self.temperature(anchor[:, 0])
+        inverse = 1 / self.temperature(anchor.new_empty(0))
         eps, smoothing = self.eps, self.smoothing
 
         def volumes(a: Tensor, m: Tensor, d: Tensor, adj: Tensor) -> Tensor:

@@ -7,15 +7,18 @@ from torch import nn
 from gcl.losses import (
     BPR,
     BYOL,
+    GRAM,
     AlignUniform,
     Contrast,
     InfoNCE,
+    MVInfoNCE,
     NTXent,
     Objective,
     PerHead,
     SigLIP,
     Sum,
     SupCon,
+    SwAV,
     Symmetric,
     UncertaintySum,
     cached_backward,
@@ -162,6 +165,47 @@ def test_gradients_in_chunks_are_those_of_the_batch(views, dropout, chunk):
     torch.testing.assert_close(value, expected.detach())
     for g, e in zip(got, gradients(), strict=True):
         torch.testing.assert_close(g, e)
+
+
+@pytest.mark.parametrize("chunk", [4, 100])
+@pytest.mark.parametrize(
+    ("loss", "arranged"),
+    [
+        (MVInfoNCE(), torch.stack),
+        (SwAV(8), torch.stack),
+        (GRAM(), tuple),
+        (Sum(["MVInfoNCE", "PolyView"]), torch.stack),
+    ],
+    ids=["MVInfoNCE", "SwAV", "GRAM", "Sum"],
+)
+def test_several_views_and_modalities_in_chunks(views, loss, arranged, chunk):
+    torch.manual_seed(0)
+    towers = [nn.Linear(5, 4).double() for _ in views]
+    loss = loss.build(9, 4).double()
+    modules = nn.ModuleList([*towers, loss])
+    ids = torch.tensor([0, 1, 1, 2, 3, 4, 5, 5, 6])
+
+    def encoder(tower, x):
+        return lambda part: tower(x[part])
+
+    value = cached_backward(loss, [encoder(t, v) for t, v in zip(towers, views, strict=True)], 9, chunk, ids=ids)
+    got = [p.grad.clone() for p in modules.parameters()]
+    modules.zero_grad()
+    expected = loss(arranged([t(v) for t, v in zip(towers, views, strict=True)]), ids=ids)
+    expected.backward()
+    torch.testing.assert_close(value, expected.detach())
+    for g, p in zip(got, modules.parameters(), strict=True):
+        torch.testing.assert_close(g, p.grad)
+
+
+def test_one_encoder_of_labelled_rows_in_chunks(views):
+    x, labels = views[0].clone().requires_grad_(), torch.tensor([0, 1, 0, 2, 1, 0, 3, 2, 1])
+    value = cached_backward(SupCon(), [lambda part: 2 * x[part]], 9, 4, labels)
+    y = views[0].clone().requires_grad_()
+    expected = SupCon()(2 * y, labels)
+    expected.backward()
+    torch.testing.assert_close(value, expected.detach())
+    torch.testing.assert_close(x.grad, y.grad)
 
 
 def test_the_random_state_goes_on_as_after_one_pass(views):

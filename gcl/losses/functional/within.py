@@ -24,7 +24,7 @@ def within_partition(
 
     Args:
         x: rows [n, d].
-        inverse: 1 / τ, one number for all.
+        inverse: 1 / τ > 0, one number for all.
         bias: b [n].
         ids: identity of the rows [n]; None: every row is its own.
         keep: see :func:`log_partition`.

@@ -54,6 +54,8 @@ class LogRatio(Kernel):
 
     ``denominator``: ``all`` positives and negatives; ``negatives`` alone (then a row without negatives does not
     count). ``positives``: how several are aggregated: ``mean`` of logs, log of the ``sum``, log of the ``average``.
+    A denominator of this positive and the negatives needs every positive by itself, which a summary does not hold; with
+    one positive it is ``all``, and :class:`gcl.losses.PolyView` has it for several.
     """
 
     def __init__(
@@ -62,6 +64,11 @@ class LogRatio(Kernel):
         positives: Literal["mean", "sum", "average"] = "mean",
     ) -> None:
         super().__init__()
+        if denominator not in ("all", "negatives"):
+            hint = "Where a row has one positive, all is that positive and the negatives; for several see PolyView."
+            raise ValueError(f"denominator must be all or negatives, got {denominator!r}. {hint}")
+        if positives not in ("mean", "sum", "average"):
+            raise ValueError(f"positives must be mean, sum or average, got {positives!r}.")
         self.denominator, self.positives = denominator, positives
 
     def forward(self, summary: Summary) -> Rows:

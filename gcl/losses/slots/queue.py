@@ -22,6 +22,7 @@ class Queue(Recorded, Stateful, nn.Module):
         if size < 0:
             raise ValueError(f"the size of a queue must be at least 0, got {size}.")
         self.size = size
+        self.remembers = size > 0
         self.register_buffer("memory", None)
         self.register_buffer("ids", torch.full((size,), -1))
         self.register_buffer("written", torch.zeros((), dtype=torch.long))

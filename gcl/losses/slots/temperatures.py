@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +22,11 @@ def positive_temperature(value: float, name: str = "temperature") -> float:
 class Temperature(Recorded, nn.Module, ABC):
     """Maps positive similarities [B] to a temperature: a scalar, or one a row [B]."""
 
+    needs_positives: ClassVar[bool] = True
+    """Whether the values of the similarities count, or only their type and device; then none need be given."""
+    remembers: ClassVar[bool] = False
+    """Whether a training call changes the next one."""
+
     @abstractmethod
     def forward(self, s: Tensor) -> Tensor:
         """Temperature of the rows."""
@@ -29,6 +34,8 @@ class Temperature(Recorded, nn.Module, ABC):
 
 class Fixed(Temperature):
     """A number."""
+
+    needs_positives = False
 
     def __init__(self, value: float) -> None:
         super().__init__()
@@ -44,6 +51,8 @@ class Learnable(Temperature):
 
     At the ceiling a gradient that points down still passes, so that the temperature can leave it.
     """
+
+    needs_positives = False
 
     def __init__(self, value: float = 0.07, ceiling: float = 100.0) -> None:
         super().__init__()
@@ -63,6 +72,8 @@ class Learnable(Temperature):
 class Scheduled(Temperature):
     """A cosine wave from ``high`` to ``low`` and back every ``period`` training calls."""
 
+    needs_positives = False
+    remembers = True
     calls: Tensor
 
     def __init__(self, low: float = 0.05, high: float = 0.5, period: int = 1000) -> None:
@@ -108,3 +119,14 @@ def temperature_of(value: TemperatureLike) -> Temperature:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return Fixed(value)
     return resolve("temperature", value, Temperature, TEMPERATURES)  # type: ignore[type-abstract]
+
+
+def even_temperature_of(value: TemperatureLike) -> Temperature:
+    """:func:`temperature_of` for objectives whose rows have no single positive: one that asks for none."""
+    temperature = temperature_of(value)
+    if temperature.needs_positives:
+        raise ValueError(
+            "temperature must not depend on the similarity of positives, for rows have no single positive here, "
+            f"got {type(temperature).__name__}. Take a number, learnable or scheduled."
+        )
+    return temperature

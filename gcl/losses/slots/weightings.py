@@ -22,6 +22,8 @@ class Weighting(Recorded, nn.Module, ABC):
     """Whether entries are weighted one by one: then tiles of logits are made for :meth:`negatives`."""
     counts: ClassVar[bool] = False
     """Whether :meth:`tilted` needs the number of negatives."""
+    remembers: ClassVar[bool] = False
+    """Whether a training call changes the next one."""
     tilts: tuple[float, ...] = (1.0,)
     """Factors f whose sums log Σ_j e^{f l_ij} :meth:`tilted` takes, where entries are not weighted one by one."""
 
@@ -71,7 +73,7 @@ class Hardness(Weighting):
         if beta < 0:
             raise ValueError(f"beta must be at least 0, got {beta}.")
         self.beta, self.detach = beta, detach
-        self.tilts = (1 + beta, beta)
+        self.tilts = (1 + beta, beta) if beta else (1.0,)
 
     def negatives(self, logits: Tensor, similarities: Tensor, positive: Tensor) -> Tensor:
         """l + β l - log mean exp(β l), for kernels that reduce the entries themselves."""
@@ -84,6 +86,8 @@ class Hardness(Weighting):
 
     def tilted(self, sums: Sequence[Tensor], number: Tensor | float) -> Tensor:
         """log Σ e^{(1 + β) l} - log mean e^{β l}; -inf where there is no negative."""
+        if not self.beta:
+            return sums[0]
         empty = sums[0] == -math.inf
         heavy, light = (x.masked_fill(empty, 0.0) for x in sums)
         if self.detach:
@@ -167,6 +171,7 @@ class Curricular(Weighting):
     """
 
     entrywise = True
+    remembers = True
     t: Tensor
 
     def __init__(self, m: float = 0.5, momentum: float = 0.99) -> None:
