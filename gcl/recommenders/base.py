@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gcl.arguments import Recorded
 from gcl.data import Batch, Dataset, Pairs, Query, Sampling
 from gcl.errors import InputError, NoVectors
-from gcl.losses.base import Kind, Objective
+from gcl.losses.base import Kind, Objective, remembering
 
 T = TypeVar("T")
 
@@ -123,6 +123,15 @@ class Recommender(Recorded, nn.Module, ABC):
         for name, value in values.items():
             if value < 0:
                 raise InputError(f"{name} of {type(self).__name__} must not be negative, got {value}.")
+
+    def check_forgetful(self, objective: Objective) -> None:
+        """An error for an objective that remembers its calls: this model makes several a step, between other things."""
+        kept = remembering(objective)
+        if kept:
+            raise InputError(
+                f"objective of {type(self).__name__} is called several times a step and must not remember its calls, "
+                f"got {type(objective).__name__} (memory: {', '.join(kept)}); choose one without queue or running mean."
+            )
 
     def train(self, mode: bool = True) -> Self:
         """As in torch; what was kept for scoring is forgotten."""

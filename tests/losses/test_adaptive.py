@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from gcl.losses import AMCL, DCL, MACL, Contrast, InfoNCE, ISogCLR, NTXent, SogCLR, TempNet
+from gcl.losses import AMCL, DCL, MACL, Contrast, InfoNCE, ISogCLR, NTXent, SogCLR
 from gcl.losses.heads import temperature_penalty
 from tests.losses.reference import cosines, mean, same
 
@@ -176,47 +176,6 @@ def test_state_survives(views):
     assert torch.equal(other.eval()(views[0], views[2], IDS), loss.eval()(views[0], views[2], IDS))
 
 
-def test_temp_net(views):
-    torch.manual_seed(0)
-    loss = TempNet(16, low=0.1, high=0.5, dropout=0.0).build(9, 5).double()
-    tau = loss.temperatures(views[0])
-    assert bool(((tau > 0.1) & (tau < 0.5)).all()) and tau.std() > 0
-    z1, z2 = (v.clone().requires_grad_() for v in views[:2])
-    loss(z1, z2, IDS).backward()
-    from gcl.losses.functional.numerics import normalise
-
-    a, b = (loss.temperatures(normalise(v)).tolist() for v in views[:2])
-    means = torch.cat([log_means(views[0], views[1], a, True)[:9], log_means(views[0], views[1], b, True)[9:]])
-    n, rows = 9, []
-    leaf = views[0].clone().requires_grad_()
-    s = cosines(torch.cat([leaf, views[1]]), torch.cat([leaf, views[1]]))
-    for i in range(18):
-        t = (a + b)[i]
-        h = torch.stack([s[i, k] - s[i, (i + n) % 18] for k in negatives(s, i, n)])
-        rows.append((((h / t) - means[i]).exp().detach() * h).mean())
-    torch.testing.assert_close(z1.grad, torch.autograd.grad(mean(rows), leaf)[0])
-    assert loss.mixer.weight.grad.abs().sum() > 0 and loss.prototypes.grad.abs().sum() > 0
-
-
-def test_the_network_gets_the_slope_of_the_temperature(views):
-    torch.manual_seed(0)
-    loss = TempNet(16, low=0.1, high=0.5, dropout=0.0, rho=0.7).build(9, 5).double()
-    loss(views[0], views[1]).backward()
-    from gcl.losses.functional.numerics import normalise
-
-    got = loss.head.bias.grad.clone()
-    loss.zero_grad()
-    a, b = (loss.temperatures(normalise(v)) for v in views[:2])
-    total = torch.zeros(())
-    for tau, part in ((a, slice(0, 9)), (b, slice(9, 18))):
-        leaf = tau.detach().requires_grad_()
-        value = leaf.repeat(2) * (log_means(views[0], views[1], leaf, True) + 0.7)
-        slope = torch.autograd.grad(value[part].sum(), leaf)[0]
-        total = total + (slope * tau).sum() / 18
-    total.backward()
-    torch.testing.assert_close(got, loss.head.bias.grad)
-
-
 def test_amcl_penalty_is_least_at_two_over_d():
     tau = torch.linspace(0.01, 1, 1000, dtype=torch.float64)
     assert tau[temperature_penalty(tau, 8).argmin()].item() == pytest.approx(0.25, abs=1e-3)
@@ -269,8 +228,6 @@ def test_amcl_of_one_head_and_constant_temperature_is_decoupled(views):
         (lambda: SogCLR(gamma=0), r"gamma must be in \(0, 1\], got 0"),
         (lambda: ISogCLR(1.0), "0 < low <= temperature <= high must hold, got 0.05, 1.0, 0.7"),
         (lambda: ISogCLR(momentum=0), "gamma and momentum must be in"),
-        (lambda: TempNet(low=1, high=0.5), "0 < low < high must hold, got 1, 0.5"),
-        (lambda: TempNet(prototypes=0), "prototypes >= 1"),
         (lambda: AMCL(heads=0), "heads and rank must be at least 1"),
         (lambda: AMCL(low=0), "0 < low <= high must hold"),
         (lambda: AMCL(negatives="soft"), "negatives must be hardest or all, got 'soft'"),
@@ -282,7 +239,6 @@ def test_errors(make, text):
         make()
 
 
-def test_parts_that_were_not_built_say_so(views):
-    for loss in (AMCL(), TempNet()):
-        with pytest.raises(RuntimeError, match="call objective.build"):
-            loss(*views[:2])
+def test_heads_that_were_not_built_say_so(views):
+    with pytest.raises(RuntimeError, match="AMCL has no heads yet: call objective.build"):
+        AMCL()(*views[:2])

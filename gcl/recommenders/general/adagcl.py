@@ -71,6 +71,7 @@ class AdaGCL(Recommender):
         if layers < 1:
             raise InputError(f"layers of AdaGCL must be at least 1: its views are graphs; got {layers}.")
         self.check(weight=weight, bottleneck=bottleneck, gate_reg=gate_reg, decay=decay)
+        self.check_forgetful(objective)
         self.sampling = ranked_pairs(negatives)
         self.encoder = LightGCNEncoder(data.train, dim, layers, "sum")
         self.drop = None if drop is None else DropEdge(drop)

@@ -70,6 +70,7 @@ class DCCF(Recommender):
         if layers < 1:
             raise InputError(f"layers of DCCF must be at least 1: every layer is a contrast; got {layers}.")
         self.check(weight=weight, reg=reg, intent_reg=intent_reg, decay=decay, independence=independence)
+        self.check_forgetful(objective)
         self.sampling = ranked_pairs(negatives)
         self.encoder = LightGCNEncoder(data.train, dim, layers, "sum")
         self.intents, self.mask = Intents(intents), EdgeMask()

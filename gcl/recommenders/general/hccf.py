@@ -54,6 +54,7 @@ class HCCF(Recommender):
         if layers < 1:
             raise InputError(f"layers of HCCF must be at least 1: every layer is a contrast; got {layers}.")
         self.check(weight=weight, decay=decay)
+        self.check_forgetful(objective)
         self.sampling = ranked_pairs(negatives)
         self.encoder = LightGCNEncoder(data.train, dim, layers, "sum")
         self.drop, self.hypergraph = RandomWalk(p, renormalize=False), Hypergraph(hyperedges, p)

@@ -60,6 +60,7 @@ class BM3(Multimodal):
     ) -> None:
         super().__init__(data, cold)
         self.check(weight=weight, reg=reg)
+        self.check_forgetful(objective)
         if not 0 <= dropout < 1:
             raise InputError(f"dropout of BM3 must lie in [0, 1), got {dropout}.")
         self.sampling = Pairs(0)

@@ -80,6 +80,7 @@ class SIGER(Multimodal):
         super().__init__(data, cold)
         weights = {"noise_weight": noise_weight, "anchor_weight": anchor_weight, "fusion_weight": fusion_weight}
         self.check(**weights, reg=reg, item_layers=item_layers)
+        self.check_forgetful(objective)
         if not 0 <= eta <= 1:
             raise InputError(f"eta of SIGER must lie in [0, 1], got {eta}.")
         if anchor.kind not in ("multiview", "tuple"):

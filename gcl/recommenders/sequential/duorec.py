@@ -99,6 +99,8 @@ class DuoRec(SequenceRecommender):
         )
         super().__init__(data, encoder, NextItem(data, loss, negatives), targets, modalities)
         self.check(weight=weight)
+        if mode == "both":
+            self.check_forgetful(objective)
         self.same = SameTarget(data, max_length)
         self.objective, self.weight = objective.build(data.num_items, dim), weight
         self.mode, self.distinct = mode, distinct

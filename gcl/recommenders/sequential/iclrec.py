@@ -78,6 +78,7 @@ class ICLRec(SequenceRecommender):
         )
         super().__init__(data, encoder, NextItem(data, loss, negatives), targets, modalities)
         self.check(weight=weight, intent_weight=intent_weight)
+        self.check_forgetful(objective)
         if intents < 1:
             raise ValueError(f"intents of ICLRec must be at least 1, got {intents}.")
         self.looks = SequenceLooks(views, data.train)

@@ -118,6 +118,7 @@ class MCLRec(SequenceRecommender):
         )
         super().__init__(data, encoder, NextItem(data, loss, negatives), targets, modalities)
         self.check(weight=weight, meta=meta, gamma=gamma)
+        self.check_forgetful(objective)
         self.looks = SequenceLooks(views, data.train)
         self.objective = objective.build(data.num_users, dim)
         self.augmenters = nn.ModuleList([Augmenter(dim), Augmenter(dim)])
