@@ -11,10 +11,11 @@ Tone = Literal["", "best", "better", "worse", "muted", "label"]
 
 @dataclass(frozen=True)
 class Text:
-    """A cell of a grid."""
+    """A cell of a grid; ``under``: what is said of it in smaller type."""
 
     text: str
     tone: Tone = ""
+    under: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,7 @@ th { font-weight: 600; color: #47505e; background: #fafbfc; } tr:last-child td {
 th:first-child, td:first-child, th.left, td.left { text-align: left; } td.left { white-space: normal; }
 td:first-child { font-weight: 600; } tbody tr:hover td { background: #f7f9fc; }
 .best { font-weight: 700; } .better { color: #12703d; } .worse { color: #a8322a; } .muted { color: #808895; }
+.under { color: #808895; font-size: 12px; font-weight: 400; line-height: 1.3; white-space: normal; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(540px, 1fr)); gap: 16px; margin: 14px 0; }
 figure { margin: 0; background: #fff; border: 1px solid #e1e4ea; border-radius: 8px; padding: 12px; }
 figure img { width: 100%; height: auto; display: block; }
@@ -116,7 +118,8 @@ def _markdown(block: Block) -> str:
 
 def _marked(cell: Text) -> str:
     told = _escaped(cell.text)
-    return f"**{told}**" if cell.tone == "best" and told else told
+    marked = f"**{told}**" if cell.tone == "best" and told else told
+    return f"{marked} ({_escaped(cell.under)})" if cell.under else marked
 
 
 def _escaped(text: str) -> str:
@@ -161,7 +164,9 @@ def _html(block: Block) -> str:
 
 def _cell(cell: Text, attributes: str) -> str:
     told = html.escape(cell.text)
-    return f"<td{attributes}>" + (f'<span class="{cell.tone}">{told}</span>' if cell.tone else told) + "</td>"
+    shown = f'<span class="{cell.tone}">{told}</span>' if cell.tone else told
+    under = f'<div class="under">{html.escape(cell.under)}</div>' if cell.under else ""
+    return f"<td{attributes}>{shown}{under}</td>"
 
 
 def _figure(plot: Plot) -> str:

@@ -47,6 +47,11 @@ def write_records(out: Path, records: Sequence[Record]) -> None:
 
 def _preface(plan: Plan) -> list[Block]:
     bench = plan.bench
+    stored = [name for name, entry in bench.models.items() if entry.run]
+    if len(stored) == len(bench.models) and not bench.parity:
+        return [
+            Paragraph("All rows are finished runs, taken as they are stored; epochs were chosen on valid, never test.")
+        ]
     chosen = "test: a parity comparison" if bench.parity else "valid, never test"
     most = f", at most {bench.budget} trials each" if bench.budget else ""
     seeds = ", ".join(map(str, bench.seeds))
@@ -58,6 +63,8 @@ def _preface(plan: Plan) -> list[Block]:
             f"{bench.precision}."
         )
     ]
+    if stored:
+        told.append(Paragraph(f"Finished runs, taken as they are stored: {', '.join(stored)}.", small=True))
     counts = {len(e.trials) for e in bench.models.values() if len(e.trials) > 1}
     if len(counts) > 1:
         told.append(Paragraph("The models do not have equal budgets: see the column trials.", small=True))
@@ -81,14 +88,12 @@ def _table(table: Table) -> list[Block]:
 
 def _main(table: Table) -> Grid:
     best = {n: max(line.test[n].mean for line in table.lines) for n in table.show}
-    noted = any(line.note for line in table.lines)
     rows = [
-        [Text(_name(line.label, table.parity), "label"),
-         *(Text(figure(f), "best" if f.mean == best[n] else "") for n, f in line.test.items()),
-         *([Text(line.note, "muted")] if noted else [])]
+        [Text(_name(line.label, table.parity), "label", line.note),
+         *(Text(figure(f), "best" if f.mean == best[n] else "") for n, f in line.test.items())]
         for line in table.lines
     ]  # fmt: skip
-    return Grid(("model", *table.show, *(["note"] if noted else [])), rows, frozenset({"note"}))
+    return Grid(("model", *table.show), rows)
 
 
 def _significance(table: Table) -> list[Block]:

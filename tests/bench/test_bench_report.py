@@ -12,7 +12,9 @@ from gcl.bench.words import shared, word, words
 BLOCKS = [
     Heading(1, "A & B"),
     Paragraph("small <print>", small=True),
-    Grid(("model", "x", "note"), [[Text("a|b"), Text("1", "best"), Text("", "muted")]], frozenset({"note"})),
+    Grid(
+        ("model", "x", "note"), [[Text("a|b", under="c<d"), Text("1", "best"), Text("", "muted")]], frozenset({"note"})
+    ),
     Plot("<svg/>", "a 'picture'"),
     Fold("more", (Paragraph("inside"),)),
 ]
@@ -20,7 +22,7 @@ BLOCKS = [
 
 def test_markdown():
     assert markdown(BLOCKS) == (
-        "# A & B\n\nsmall <print>\n\n| model | x | note |\n| --- | ---: | --- |\n| a\\|b | **1** |  |\n\n"
+        "# A & B\n\nsmall <print>\n\n| model | x | note |\n| --- | ---: | --- |\n| a\\|b (c<d) | **1** |  |\n\n"
         "**more**\n\ninside\n"
     )
 
@@ -31,6 +33,7 @@ def test_page():
         "<title>A &amp; B</title>",
         "<h1>A &amp; B</h1>",
         '<p class="small">small &lt;print&gt;</p>',
+        '<td>a|b<div class="under">c&lt;d</div></td>',
         '<td><span class="best">1</span></td><td class="left"><span class="muted"></span></td>',
         '<div class="plots"><figure><img alt="a &#x27;picture&#x27;" src="data:image/svg+xml;base64,PHN2Zy8+">',
         "<details><summary>more</summary>",

@@ -222,6 +222,7 @@ def test_finished_folders_are_taken_as_they_are(compared, table, tmp_path):
     outcome = bench(write(tmp_path, tree), tmp_path / "out")
     line = outcome.tables[0].lines[1]
     assert (line.label, [r["run"] for r in line.records]) == ("ours", folders)
+    assert "Finished runs, taken as they are stored: ours." in (tmp_path / "out/report.md").read_text()
     assert not (tmp_path / "out/ratings").exists() or not list((tmp_path / "out/ratings").glob("ours*"))
 
 
@@ -240,6 +241,7 @@ def test_several_references(compared, table, tmp_path):
     text = (tmp_path / "out/report.md").read_text()
     assert "### Against Popularity" in text
     assert "### Against LightGCN" in text
+    assert "All rows are finished runs, taken as they are stored; epochs were chosen on valid, never test." in text
 
 
 def test_adopted_folders_must_fit(compared, tmp_path, gcl_data):
