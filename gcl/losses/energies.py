@@ -19,7 +19,7 @@ class AlignUniform(Objective):
 
     U(x) = log mean_{i ≠ j} exp(-t ||x_i - x_j||²), in [-4t, 0], 0 at a collapsed cloud and for a batch of one thing. No
     negatives. Repeated rows of one thing bias U upward: with ids their pairs are left out (DirectAU's code keeps them).
-    For many candidates InfoNCE tends to align / (2τ) + U at t = 1 / (2τ).
+    For many candidates, evenly spread, InfoNCE less the log of their number tends to align / (2τ) + U at t = 1 / (2τ).
     Wang & Isola (ICML 2020); DirectAU: Wang et al. (KDD 2022).
 
     Args:
@@ -32,7 +32,7 @@ class AlignUniform(Objective):
     reference = "Wang & Isola, ICML 2020"
     aliases = ("DirectAU",)
     reduces = (
-        "InfoNCE's limit for many candidates: align / (2τ) + uniformity at t = 1 / (2τ)",
+        "InfoNCE less log M for many even candidates: align / (2τ) + uniformity at t = 1 / (2τ)",
         "alignment alone with gamma=0",
     )
     slots = {

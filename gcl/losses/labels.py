@@ -36,7 +36,7 @@ class SupCon(Objective):
     reduces = (
         "NTXent on two stacked views, the row number as label",
         "InfoNCE over all other rows with one positive a row",
-        "ICon with own=True and targets uniform over the label (variant=out)",
+        "ICon with own=True, divergence=cross_entropy and targets uniform over the label (variant=out)",
     )
 
     def __init__(

@@ -51,7 +51,7 @@ class Triplet(Objective):
 
     kind = "labelled"
     reference = "Schroff et al., CVPR 2015"
-    reduces = ("EnergyHinge's hinge with mining=hard on cosines",)
+    reduces = ("EnergyHinge's hinge both ways with mining=hard on two stacked views, own-view rows never the hardest",)
     slots = {
         "similarity": "negative distance",
         "positives": "rows of the label",
@@ -107,8 +107,9 @@ class Circle(Objective):
     r"""Circle loss: positives and negatives of an anchor weighted by how far each is from where it should be.
 
     L = mean_i softplus(lse_n(g a_n (s_n - m)) + lse_p(-g a_p (s_p - 1 + m))), a_p = max(0, 1 + m - s_p), a_n = max(0,
-    s_n + m) without gradient, s cosines. With a = 1, no margins and one positive it is InfoNCE with τ = 1 / g. Rows
-    without a positive or a negative do not count. Sun et al., Circle Loss (CVPR 2020).
+    s_n + m) without gradient, s cosines. With m = ½, where all cosines are ½, every a is 1: with one positive a row
+    its value and gradient are those of InfoNCE with τ = 1 / g. Rows without a positive or a negative do not count.
+    Sun et al., Circle Loss (CVPR 2020).
 
     Args:
         margin: m.
@@ -118,7 +119,7 @@ class Circle(Objective):
     kind = "labelled"
     detached = True
     reference = "Sun et al., CVPR 2020"
-    reduces = ("InfoNCE of τ = 1 / g with margins 0 and weights of 1, one positive a row",)
+    reduces = ("InfoNCE of τ = 1 / g with margin=0.5 where all cosines are 1/2, one positive a row",)
     slots = {
         "similarity": "Cosine()",
         "positives": "rows of the label",
@@ -203,7 +204,7 @@ class SCOREQ(Objective):
 
     kind = "labelled"
     reference = "Ragano et al., NeurIPS 2024"
-    reduces = ("Triplet with distance=euclidean where all margins are equal",)
+    reduces = ("Triplet of unit rows with distance=euclidean and margin=1 where targets take two values",)
     slots = {
         "similarity": "negative Euclidean distance of unit rows",
         "positives": "nearer in target",

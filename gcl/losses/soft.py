@@ -145,8 +145,8 @@ class ICon(Objective):
     reference = "Alshammari et al., ICLR 2025"
     reduces = (
         "InfoNCE without targets",
-        "SupCon (out) with own=True and targets uniform over a label",
-        "WSP with own=True and kernel targets",
+        "SupCon (out) with own=True, divergence=cross_entropy and targets uniform over a label",
+        "WSP with own=True, divergence=cross_entropy and kernel targets",
     )
 
     def __init__(

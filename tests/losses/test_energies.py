@@ -94,8 +94,28 @@ def test_cacr(views, detach, eye, collapsed):
     same(CACR(1.5, 2.5, detach), naive, cube)
     assert CACR()(torch.stack([eye, eye])).item() == pytest.approx(-2.0)
     assert CACR()(torch.stack([collapsed, collapsed])).item() == pytest.approx(0.0, abs=1e-9)
-    far = CACR(0, 1e-9)(cube)
-    assert CACR(1e4, 0)(cube) > far > CACR(0, -0.0)(cube) - 1e-6
+
+
+@pytest.mark.parametrize("detach", [False, True])
+def test_limits_of_cacr(views, detach):
+    """Even weights give means, sharp ones the farthest positive and the closest negative; one positive weighs 1."""
+    cube = torch.stack(views)
+
+    def costs(z):
+        z = units(z)
+        for i in range(9):
+            near = torch.stack([(z[0, i] - z[k, i]).square().sum() for k in (1, 2)])
+            away = torch.stack([(z[0, i] - z[k, j]).square().sum() for k in (1, 2) for j in range(9) if j != i])
+            yield near, away
+
+    def naive(attract, repel):
+        return lambda z: mean([attract(near) - repel(away) for near, away in costs(z)])
+
+    same(CACR(0, 0, detach), naive(torch.mean, torch.mean), cube)
+    same(CACR(1e6, 0, detach), naive(torch.max, torch.mean), cube)
+    same(CACR(0, 1e6, detach), naive(torch.mean, torch.min), cube)
+    same(CACR(1e6, 1e6, detach), naive(torch.max, torch.min), cube)
+    same(CACR(7.0, 2.0, detach), CACR(0.0, 2.0, detach), cube[:2])
 
 
 def test_decoupled_uniformity(views, eye):

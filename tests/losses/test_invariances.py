@@ -98,8 +98,7 @@ def test_lengths_do_not_matter_and_the_gradient_is_tangent(loss, rows):
 
 
 RATIOS = [
-    L.InfoNCE(0.5, "dot"), L.Contrast(similarity="dot", temperature=0.5, negatives="both"),
-    L.Contrast(similarity="dot", temperature=0.5, weighting={"name": "hardness", "beta": 0.7}),
+    L.InfoNCE(0.5, "dot"), L.Contrast(similarity="dot", temperature=0.5, weighting={"name": "hardness", "beta": 0.7}),
     L.SampledSoftmax(0.5), L.ICon(0.5, "dot"),
     L.Contrast(similarity="dot", temperature=0.5, kernel={"name": "all", "positives": "sum"}),
 ]  # fmt: skip
@@ -110,11 +109,17 @@ def test_a_constant_on_the_logits_of_a_row_changes_nothing(loss, rows):
     """Candidates share a coordinate of 1, and what an anchor has there is added to all its scores."""
     z1, z2 = rows[0], rows[1]
     one = torch.ones(B, 1, dtype=torch.float64)
-    if loss.describe()["negatives"].startswith("rows of both"):
-        pytest.skip("its own rows are candidates too")
     shifts = torch.linspace(-1, 2, B, dtype=torch.float64)[:, None]
     plain = loss.rows(torch.cat([z1, 0 * one], 1), torch.cat([z2, one], 1))
     moved = loss.rows(torch.cat([z1, shifts], 1), torch.cat([z2, one], 1))
+    torch.testing.assert_close(moved, plain)
+
+
+@pytest.mark.parametrize("negatives", ["within", "both"])
+def test_a_constant_on_all_logits_changes_nothing_where_own_rows_are_candidates(negatives, rows):
+    """Scores within a view are symmetric, so that all rows move by the same."""
+    loss = L.Contrast(similarity="dot", temperature=0.5, negatives=negatives, forward=0.5)
+    plain, moved = (loss.rows(*(torch.cat([z, c * torch.ones_like(z[:, :1])], 1) for z in rows[:2])) for c in (0, 1.3))
     torch.testing.assert_close(moved, plain)
 
 
@@ -132,21 +137,25 @@ def test_a_constant_matters_where_the_positive_is_not_compared_by_a_ratio(kernel
 MONOTONE = [
     L.Contrast(similarity="dot", temperature=0.5, kernel=kernel, negatives=negatives, forward=forward)
     for kernel in ("all", "negatives", "pair_rank", "pointwise", "energy", {"name": "debiased", "tau_plus": 0.1})
-    for negatives, forward in (("cross", 1.0), ("both", 0.5))
+    for negatives, forward in (("cross", 1.0), ("within", 0.5), ("both", 0.5))
 ]
 
 
 @pytest.mark.parametrize("loss", MONOTONE, ids=lambda loss: f"{loss.arguments['kernel']}-{loss.negatives}")
 def test_positives_pull_and_negatives_push(loss):
-    """Slopes of the loss along every score: rows of z1 are free coordinates of the scores with an identity z2."""
-    scores = torch.randn(B, B, generator=torch.Generator().manual_seed(3), dtype=torch.float64) / 4
-    if loss.negatives == "both":
-        pytest.skip("a row of the own view moves several scores at once")
-    leaf = scores.clone().requires_grad_()
-    (slope,) = torch.autograd.grad(loss(leaf, torch.eye(B, dtype=torch.float64)), leaf)
-    assert bool((slope.diagonal() <= 0).all()) and bool((slope.diagonal() < 0).any())
-    off = slope[~torch.eye(B, dtype=torch.bool)]
-    assert bool((off >= -1e-15).all()) and bool((off > 0).any())
+    """Slopes S along all scores of the stack Z of both views, from dL/dZ = 2 S Z, with as many coordinates as rows."""
+    stack = torch.randn(2 * B, 2 * B, generator=torch.Generator().manual_seed(3), dtype=torch.float64) / 6
+    leaf = stack.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(loss(leaf[:B], leaf[B:]), leaf)
+    slope = gradient @ torch.linalg.inv(stack) / 2
+    torch.testing.assert_close(slope, slope.T, rtol=1e-8, atol=1e-10)
+    across, within = slope[:B, B:], torch.cat([slope[:B, :B], slope[B:, B:]])
+    other = ~torch.eye(B, dtype=torch.bool)
+    assert bool((across.diagonal() < -1e-3).all())
+    for part, candidates in ((across[other], "cross"), (within[other.repeat(2, 1)], "within")):
+        asked = loss.negatives in (candidates, "both")
+        assert bool((part > -1e-12).all()) and bool((part > 1e-4).any() if asked else (part < 1e-12).all())
+    assert within[~other.repeat(2, 1)].abs().max() < 1e-12, "no row is its own negative"
 
 
 @pytest.mark.parametrize("loss", [L.InfoNCE(0.5, "dot"), L.ICon(0.5, "dot")], ids=name_of)
@@ -159,18 +168,19 @@ def test_the_gradient_of_logits_is_the_softmax_less_the_target(loss):
     torch.testing.assert_close(slope.sum(1), torch.zeros(B, dtype=torch.float64))
 
 
+NAMES = [
+    "InfoNCE", "NTXent", "CLIPLoss", "DCL", "MACL", "KernelInfoNCE", "DebiasedContrast", "ICon", "SogCLR",
+    "HardNegative", "GuidedInfoNCE", "MoCo", "CKD", "EnergyHinge", "DHEL", "AdditiveMargin",
+]  # fmt: skip
+SIZES = {"square": (37, 37), "one row": (1, 1), "further rows": (23, 41)}
+SIZED = [(name, size) for name in NAMES for size in SIZES if size != "further rows" or L.catalogue()[name].extra]
+
+
 @pytest.mark.parametrize("tau", [0.01, 0.1, 1.0, 10.0])
-@pytest.mark.parametrize("size", ["square", "one row", "further rows"])
-@pytest.mark.parametrize(
-    "name", ["InfoNCE", "NTXent", "CLIPLoss", "DCL", "MACL", "KernelInfoNCE", "DebiasedContrast", "ICon", "SogCLR",
-             "HardNegative", "GuidedInfoNCE", "MoCo", "CKD", "EnergyHinge", "DHEL", "AdditiveMargin"],
-)  # fmt: skip
+@pytest.mark.parametrize(("name", "size"), SIZED)
 def test_float32_is_float64_at_every_temperature_and_size(name, size, tau, monkeypatch):
     """Value and gradient, streamed in tiles that do not divide the batch, beside the dense form in float64."""
-    loss = L.catalogue()[name](temperature=tau).eval()
-    n, m = {"square": (37, 37), "one row": (1, 1), "further rows": (23, 41)}[size]
-    if m > n and not loss.extra:
-        pytest.skip("no place for further rows")
+    n, m = SIZES[size]
     generator = torch.Generator().manual_seed(2)
     a, b = (torch.randn(k, D, generator=generator, dtype=torch.float64) for k in (n, m))
     b[: n // 2] = a[: n // 2] + 0.1 * b[: n // 2]

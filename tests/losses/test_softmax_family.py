@@ -155,51 +155,6 @@ def test_margins_vanish_at_zero_and_grow(views):
     torch.testing.assert_close(AdditiveMargin(0.2, 0.0, "cross")(*views[:2]), InfoNCE(0.2)(*views[:2]))
 
 
-@pytest.mark.parametrize(
-    "margin",
-    [{"name": "multiplied", "m": 3}, "norm", "batch_norm", {"name": "angular", "m": 0.5},
-     {"name": "simo", "alpha": 100, "negatives": 8, "temperature": 0.2}],
-)  # fmt: skip
-def test_margins_are_monotone_and_make_the_task_harder(margin, views):
-    loss = Contrast(margin=margin)
-    s = torch.linspace(-0.999, 0.999, 201, dtype=torch.float64)
-    norm = torch.ones_like(s)
-    shifted = loss.margin(s, norm)
-    assert bool((shifted[1:] >= shifted[:-1] - 1e-9).all())
-    assert bool((shifted <= s + 1e-9).all())
-    assert torch.isfinite(loss(*views[:2]))
-
-
-def test_sphere_face_of_one_is_the_identity():
-    from gcl.losses.slots.margins import MultipliedAngle
-
-    s = torch.linspace(-0.99, 0.99, 9, dtype=torch.float64)
-    torch.testing.assert_close(MultipliedAngle(1)(s, s), s)
-
-
-def test_simo_margin_acts_as_more_negatives():
-    """With all negatives equal, m = τ log(α / K) gives the loss of α negatives."""
-    tau, k, alpha = 0.5, 4, 40
-    z1, z2 = torch.eye(5, dtype=torch.float64), torch.eye(5, dtype=torch.float64)
-    margin = {"name": "simo", "alpha": alpha, "negatives": k, "temperature": tau}
-    value = Contrast(temperature=tau, margin=margin)(z1, z2).item()
-    assert value == pytest.approx(math.log(1 + alpha * math.exp(-1 / tau)))
-
-
-@pytest.mark.parametrize(
-    ("margin", "text"),
-    [
-        ({"name": "simo", "alpha": 0, "negatives": 1, "temperature": 1}, "alpha, negatives and temperature must be"),
-        ({"name": "multiplied", "m": 0.5}, "m must be a whole number"),
-        ({"name": "norm", "low": 2, "high": 1}, "0 <= low <= high < pi"),
-        ({"name": "batch_norm", "m": 3}, "m must be an angle in"),
-    ],
-)
-def test_margin_errors(margin, text):
-    with pytest.raises(ValueError, match=text):
-        Contrast(margin=margin)
-
-
 def test_further_negatives_of_a_stacked_layout(views):
     """Rows of z2 beyond z1's are candidates of all anchors and never anchors."""
     z1, z2 = views[0][:4], views[1][:6]

@@ -5,9 +5,8 @@ import math
 import pytest
 import torch
 
-from gcl.losses import ConR, GatedContrast, InfoNCE, InterCLR, SupCon, SupReMix
+from gcl.losses import ConR, GatedContrast, InfoNCE, InterCLR, SupCon
 from gcl.losses.functional import partition as module
-from gcl.losses.targets import draw_around, draw_other, mixing_share
 from tests.losses.reference import cosines, log_sum, mean, same
 from tests.losses.test_energies import units
 
@@ -64,85 +63,6 @@ def test_conr_is_sup_con_where_all_that_is_far_is_negative(views):
     torch.testing.assert_close(ConR(0.3, 0.0, 0.0)(views[0], labels), SupCon(0.3)(views[0], labels))
 
 
-def test_mixed_targets_are_the_anchors():
-    generator = torch.Generator().manual_seed(0)
-    j, k = draw_around(TARGETS, float("inf"), 50, generator)
-    held = (j >= 0) & (k >= 0)
-    share = mixing_share(TARGETS[j], TARGETS[:, None], TARGETS[k])
-    mixed = share * TARGETS[j] + (1 - share) * TARGETS[k]
-    torch.testing.assert_close(mixed[held], TARGETS[:, None].expand(9, 50)[held], rtol=1e-12, atol=1e-12)
-    assert bool(((share[held] > 0) & (share[held] < 1)).all())
-    assert bool((j[0] == -1).all()), "the least target has none below it"
-
-
-@pytest.mark.parametrize("width", [0.5, 1.0, float("inf")])
-def test_draws_are_even_over_the_allowed(width):
-    t = torch.tensor([1.0, 3.0, 2.0, 1.0, 2.0, 4.0], dtype=torch.float64)
-    generator = torch.Generator().manual_seed(0)
-    below, above = draw_around(t, width, 3000, generator)
-    other = draw_other(t, 3000, generator)
-    for i in range(6):
-        allowed = {
-            "other": [j for j in range(6) if t[j] != t[i]],
-            "below": [j for j in range(6) if 0 < t[i] - t[j] <= width],
-            "above": [j for j in range(6) if 0 < t[j] - t[i] <= width],
-        }
-        for name, drawn in {"other": other[i], "below": below[i], "above": above[i]}.items():
-            if not allowed[name]:
-                assert bool((drawn == -1).all())
-                continue
-            counts = torch.bincount(drawn, minlength=6)
-            assert counts.sum() == counts[allowed[name]].sum()
-            assert counts[allowed[name]].min() > 0.85 * 3000 / len(allowed[name])
-    assert bool((draw_other(torch.ones(3), 4, generator) == -1).all())
-
-
-def naive_sup_remix(z, tau, magnify):
-    s = cosines(z, z) / tau
-    rows = []
-    for i in range(9):
-        p = [j for j in range(9) if j != i and TARGETS[j] == TARGETS[i]]
-        if not p:
-            continue
-        weight = [(1 + abs(TARGETS[i] - TARGETS[j])).log() if magnify else 0.0 for j in range(9)]
-        total = log_sum([s[i, j] + weight[j] for j in range(9) if j != i])
-        rows.append(total - mean([s[i, j] for j in p]))
-    return mean(rows)
-
-
-@pytest.mark.parametrize("magnify", [False, True])
-def test_sup_remix_without_mixtures(views, magnify, streamed):
-    loss = SupReMix(0.3, mixtures=0, magnify=magnify)
-    same(lambda z: loss(z, TARGETS), lambda z: naive_sup_remix(z, 0.3, magnify), views[0])
-    if not magnify:
-        torch.testing.assert_close(loss(views[0], TARGETS), SupCon(0.3)(views[0], TARGETS))
-
-
-def test_sup_remix_mixtures(views):
-    """Every row but the extreme ones gets positives, and mixtures are constants."""
-    loss = SupReMix(0.3, mixtures=4)
-    loss.generator = torch.Generator().manual_seed(0)
-    z = views[0].clone().requires_grad_()
-    rows = loss.rows(z, TARGETS)
-    assert len(rows) == 7
-    loss.generator = torch.Generator().manual_seed(0)
-    x, t = units(views[0]), TARGETS
-    plain, plain_valid = SupReMix(0.3, mixtures=0).compute(views[0], TARGETS)
-    negative, exists = loss._negatives(x, t)
-    positive, held = loss._positives(x, t)
-    total = 0
-    s = x @ x.T / 0.3 + (1 + (t[:, None] - t).abs()).log()
-    values = []
-    for i in range(9):
-        pos = [x[i] @ x[j] / 0.3 for j in range(9) if j != i and t[j] == t[i]] + list(positive[i][held[i]])
-        if not pos:
-            continue
-        everything = [s[i, j] for j in range(9) if j != i] + list(negative[i][exists[i]]) + list(positive[i][held[i]])
-        values.append(log_sum(everything) - mean(pos))
-    torch.testing.assert_close(rows.detach(), torch.stack(values))
-    assert len(plain) == 9 and int(plain_valid.sum()) == 2 and total == 0
-
-
 def test_gated_contrast_of_open_gates_is_sup_con(views):
     labels = torch.tensor([0, 1, 0, 2, 1, 0, 3, 2, 1])
     loss = GatedContrast(4, mixed=0, temperature=0.3).build(9, 5).double()
@@ -152,27 +72,39 @@ def test_gated_contrast_of_open_gates_is_sup_con(views):
     torch.testing.assert_close(loss(views[0], labels), SupCon(0.3)(views[0], labels))
 
 
-def test_gated_contrast_pairs(views):
-    labels = torch.tensor([0, 1, 0, 0, 1, 0, 1, 1, 1])
+LABELS = torch.tensor([0, 1, 0, 2, 1, 0, 3, 2, 1])
+GATES = ("filter.weight", "filter.bias", "embeddings.weight")
+
+
+def naive_gated(z, matrix, shift, classes, partners, sparsity):
+    """Mean over the rows of all pairs (a, b): SupCon out in the space of g_ab, plus the weighted mean gate."""
+    rows = []
+    for a, b in partners:
+        g = 1 / (1 + torch.exp(-(matrix @ (classes[a] * classes[b]) + shift)))
+        s = cosines(g * z, g * z) / 0.3
+        mine = [i for i in range(9) if LABELS[i] in (a, b)]
+        for i in mine:
+            others = [s[i, j] for j in mine if j != i]
+            if others:
+                total = log_sum([s[i, j] for j in range(9) if j != i])
+                rows.append(total - mean(others) + sparsity * g.mean())
+    return mean(rows)
+
+
+@pytest.mark.parametrize("sparsity", [0.0, 0.7])
+def test_gated_contrast(views, sparsity, monkeypatch):
+    """Value, and gradient on rows, filter and class embeddings; the second other class of the batch is drawn."""
+    monkeypatch.setattr("gcl.losses.gated.pick", lambda *_, generator: torch.tensor([1]))
     torch.manual_seed(0)
-    loss = GatedContrast(2, mixed=1, temperature=0.3, sparsity=0.1).build(9, 5).double()
-    gate = loss.gate(torch.tensor(0), torch.tensor(1))
-    torch.testing.assert_close(gate, loss.gate(torch.tensor(1), torch.tensor(0)))
-    extra = torch.tensor([*labels, 2])
-    z = torch.cat([views[0], views[1][:1]])
-    big = GatedContrast(3, mixed=0, temperature=0.3).build(9, 5).double()
-    with torch.no_grad():
-        big.filter.weight.copy_(loss.filter.weight)
-        big.filter.bias.copy_(loss.filter.bias)
-        big.embeddings.weight[:2] = loss.embeddings.weight
-    value = big._pair(z, extra, torch.tensor(0), torch.tensor(1))
-    g = gate.detach()
-    s = cosines(g * z, g * z) / 0.3
-    rows = [log_sum([s[i, j] for j in range(10) if j != i]) - mean([s[i, j] for j in range(9) if j != i])
-            for i in range(9)]  # fmt: skip
-    torch.testing.assert_close(value[0][value[1]], torch.stack(rows))
-    loss(views[0], labels).backward()
-    assert loss.embeddings.weight.grad.abs().sum() > 0
+    loss = GatedContrast(4, mixed=1, temperature=0.3, width=3, sparsity=sparsity).build(9, 5).double()
+    plain = [dict(loss.named_parameters())[name].detach() for name in GATES]
+    partners = [(0, 0), (0, 2), (1, 1), (1, 2), (2, 2), (2, 1), (3, 3), (3, 1)]
+    same(
+        lambda z, *gates: torch.func.functional_call(loss, dict(zip(GATES, gates, strict=True)), (z, LABELS)),
+        lambda z, *gates: naive_gated(z, *gates, partners, sparsity),
+        views[0],
+        *plain,
+    )
 
 
 def test_inter_clr(views):
@@ -238,7 +170,6 @@ def test_inter_clr_clusters_the_bank():
     ("make", "text"),
     [
         (lambda: ConR(window=-1), "window must be at least 0, got -1"),
-        (lambda: SupReMix(mixtures=-1), "mixtures >= 0, window > 0, law > 0 must hold, got -1"),
         (lambda: GatedContrast(0), "classes >= 1, mixed >= 0, width >= 1 must hold, got 0"),
         (lambda: InterCLR(weight=2), r"weight in \[0, 1\], negatives >= 1, pool >= 1 must hold, got 2"),
     ],
