@@ -21,8 +21,9 @@ class InterCLR(Stateful, Objective):
     L = (1 - w) InfoNCE(z1, z2) + w L_inter; a bank holds the last row of every id. L_inter compares z1_i with a random
     bank row of the same pseudo-label as positive, with a cosine margin m = -0.5 (logit (s - m) / τ), against
     ``negatives`` rows drawn from the ``pool`` most similar bank rows of other labels. Bank rows carry no gradient.
-    Labels are set by k-means on the bank, every so many training calls, or by :meth:`recluster`; before that, and
-    without ids, L_inter is 0. Xie et al., Delving into Inter-Image Invariance (IJCV 2022).
+    Labels are set by k-means on the bank, every so many training calls, or by :meth:`recluster`; before that
+    L_inter is 0. Without ids there is no bank, and L is InfoNCE. Xie et al., Delving into Inter-Image Invariance
+    (IJCV 2022).
 
     Args:
         temperature: τ > 0.
