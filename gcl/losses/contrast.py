@@ -1,6 +1,6 @@
 """The pipeline of pair objectives: similarity, margin, temperature, weighting, kernel, directions."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -17,8 +17,8 @@ from gcl.losses.slots.temperatures import TemperatureLike, temperature_of
 from gcl.losses.slots.weightings import WeightingLike, weighting_of
 
 Negatives = Literal["cross", "within", "both"]
-Source = tuple[Tensor, Tensor, Tensor | None]
-"""Features of anchors, features of candidates, ids of candidates."""
+Source = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
+"""Features of anchors, features of candidates, ids of candidates, what is added to the logits of candidates."""
 
 
 class PairPipeline(Objective):
@@ -28,6 +28,10 @@ class PairPipeline(Objective):
     w_ic), c among rows with another id of z2 (``negatives="cross"``), of z1 (``"within"``) or of both. The kernel
     makes the row's loss from p_i and the log-sum-exp of the negatives. The other direction takes z2's first B rows as
     anchors, with the transposed scores; a row's loss is forward * (z1 -> z2) + (1 - forward) * (z2 -> z1).
+
+    ``log_q=`` [M] are log probabilities with which the things of z2's rows come into a batch. They are subtracted from
+    the logits of all candidates, positives too, so that what a batch often holds counts less (Yi et al., RecSys 2019).
+    Even ones change nothing where positives and negatives stand in one sum.
 
     Cost O(B M d) time; beyond the dense budget O((B + M) d) memory. Both directions share one pass over the scores
     where the temperature is a scalar.
@@ -60,21 +64,22 @@ class PairPipeline(Objective):
         self.negatives: Negatives = negatives
         self.forward_weight = forward
 
-    def compute(self, z1: Tensor, z2: Tensor, ids: Tensor | None = None) -> Rows:
+    def compute(self, z1: Tensor, z2: Tensor, ids: Tensor | None = None, log_q: Tensor | None = None) -> Rows:
         """Loss of every row [B]."""
         there, back = self.forward_weight, 1 - self.forward_weight
         count = z1.shape[0]
+        bias = None if log_q is None else _bias(log_q, z2)
         score = self.similarity.pair(z1, z2[:count])
         self.weighting.observe(score)
         tau = self.temperature(score)
-        logit = self.margin(score, torch.linalg.vector_norm(z1, dim=1)) / tau
-        number = self._number(ids, count, len(z2), z1.device)
-        first, second = self._negatives(z1, z2, ids, score, logit, 1 / tau, number)
-        values, valid = self._kernel(score, logit, tau, first, number)
+        logit = self._positive(score, z1, tau, bias)
+        numbers = self._numbers(ids, count, len(z2), z1.device)
+        first, second = self._negatives(z1, z2, ids, bias, score, logit, 1 / tau, numbers)
+        values, valid = self._kernel(score, logit, tau, first, numbers[0])
         if not back:
             return values, valid
-        logit = self.margin(score, torch.linalg.vector_norm(z2[:count], dim=1)) / tau
-        other, other_valid = self._kernel(score, logit, tau, second, number)
+        logit = self._positive(score, z2[:count], tau, bias)
+        other, other_valid = self._kernel(score, logit, tau, second, numbers[1])
         if valid is not None and other_valid is not None:
             valid = valid & other_valid
         return there * values + back * other, valid
@@ -89,13 +94,19 @@ class PairPipeline(Objective):
         told = {"positives": "aligned rows", "negatives": f"rows of {where} with another id", "views": views}
         return in_order({**words, **told})
 
-    def _number(self, ids: Tensor | None, rows: int, columns: int, device: torch.device) -> Tensor | float:
-        """How many negatives every row has [B], where a slot asks for it."""
+    def _positive(self, score: Tensor, anchors: Tensor, tau: Tensor, bias: Tensor | None) -> Tensor:
+        """Logit of every row's positive [B]."""
+        logit = self.margin(score, torch.linalg.vector_norm(anchors, dim=1)) / tau
+        return logit if bias is None else logit + bias[: len(logit)]
+
+    def _numbers(self, ids: Tensor | None, rows: int, columns: int, device: torch.device) -> tuple[Any, Any]:
+        """How many negatives every row has [B] in either direction, where a slot asks for it; else infinity."""
         if not (self.kernel.counts or self.weighting.counts):
-            return torch.inf
-        cross = partner_counts(ids, rows, columns, device)
-        own = partner_counts(None if ids is None else ids[:rows], rows, rows, device)
-        return {"cross": cross, "within": own, "both": cross + own}[self.negatives]
+            return torch.inf, torch.inf
+        second = partner_counts(ids, rows, columns, device)
+        first = partner_counts(None if ids is None else ids[:rows], rows, rows, device)
+        both = first + second
+        return {"cross": (second, first), "within": (first, second), "both": (both, both)}[self.negatives]
 
     def _kernel(self, score: Tensor, logit: Tensor, tau: Tensor, negatives: Tensor, number: Tensor | float) -> Rows:
         """Loss of the rows of one direction."""
@@ -110,52 +121,55 @@ class PairPipeline(Objective):
         z1: Tensor,
         z2: Tensor,
         ids: Tensor | None,
+        bias: Tensor | None,
         score: Tensor,
         logit: Tensor,
         inverse: Tensor,
-        number: Tensor | float,
+        numbers: tuple[Any, Any],
     ) -> tuple[Tensor, Tensor]:
         """What the negatives of z1's rows come to, and those of z2's first rows (an empty tensor if not needed)."""
         transform = None if self.similarity.linear else self.similarity.transform
         if self.weighting.entrywise or self.kernel.entrywise:
             reduce = self.kernel.reduce if self.kernel.entrywise else None
             entries = Entries(transform, self.weighting.fixed(), reduce, score, logit)
-            return self._sums(z1, z2, ids, inverse, entries)
+            return self._sums(z1, z2, ids, bias, inverse, entries)
         plain = Entries(transform)
-        found = [self._sums(z1, z2, ids, inverse * f, plain) for f in self.weighting.tilts]
-        there = self.weighting.tilted([sums[0] for sums in found], number)
+        tilts = [(f, None if bias is None else bias * f) for f in self.weighting.tilts]
+        found = [self._sums(z1, z2, ids, b, inverse * f, plain) for f, b in tilts]
+        there = self.weighting.tilted([sums[0] for sums in found], numbers[0])
         if self.forward_weight == 1:
             return there, found[0][1]
-        return there, self.weighting.tilted([sums[1] for sums in found], number)
+        return there, self.weighting.tilted([sums[1] for sums in found], numbers[1])
 
     def _sums(
-        self, z1: Tensor, z2: Tensor, ids: Tensor | None, inverse: Tensor, entries: Entries
+        self, z1: Tensor, z2: Tensor, ids: Tensor | None, bias: Tensor | None, inverse: Tensor, entries: Entries
     ) -> tuple[Tensor, Tensor]:
         """Log-sum-exp over the negatives of z1's rows, and of z2's first rows (an empty tensor if not needed)."""
         s, count, back = self.similarity, z1.shape[0], self.forward_weight < 1
         left, right = s.left(z1), s.right(z2)
         first = left if s.symmetric else s.right(z1)
         second = (right if count == len(z2) else right[:count]) if s.symmetric else s.left(z2[:count])
-        own = None if ids is None else ids[:count]
-        sources = [(left, right, ids)] if self.negatives != "within" else []
-        mirrored = [(right[:count], left, own)] if self.negatives != "within" else []
+        own, near = (None if x is None else x[:count] for x in (ids, bias))
+        sources: list[Source] = [(left, right, ids, bias)] if self.negatives != "within" else []
+        mirrored: list[Source] = [(right[:count], left, own, near)] if self.negatives != "within" else []
         if self.negatives != "cross":
-            sources.append((left, first, own))
-            mirrored.append((second, right, ids))
+            sources.append((left, first, own, near))
+            mirrored.append((second, right, ids, bias))
         there, home = list[Tensor](), list[Tensor]()
         if not entries.additive:
             sources, mirrored = [_joined(sources)], [_joined(mirrored)]
-        elif s.linear and inverse.dim() == 0 and self.negatives != "within":
+        elif s.linear and inverse.dim() == 0 and self.negatives != "within" and bias is None:
             row, column = log_partition(left * inverse, right, row_ids=own, column_ids=ids, columns=back)
             there.append(row)
             home.extend([] if column is None else [column[:count]])
             sources, mirrored = sources[1:], mirrored[1:]
 
-        def partition(x: Tensor, y: Tensor, columns: Tensor | None) -> Tensor:
+        def partition(x: Tensor, y: Tensor, columns: Tensor | None, b: Tensor | None) -> Tensor:
             if x is y and entries.plain and inverse.dim() == 0:
-                return within_partition(x, inverse, ids=columns)
+                total = within_partition(x, inverse, ids=columns, bias=b)
+                return total if b is None else total - b
             rows = torch.arange(count, device=x.device) if own is None and columns is not None else own
-            return negative_partition(x, y, inverse, rows, columns, entries=entries)
+            return negative_partition(x, y, inverse, rows, columns, entries=entries, bias=b)
 
         there.extend(partition(*source) for source in sources)
         if back:
@@ -168,8 +182,16 @@ def _joined(sources: list[Source]) -> Source:
     if len(sources) == 1:
         return sources[0]
     left = sources[0][0]
-    keys = [torch.arange(y.shape[0], device=y.device) if k is None else k for _, y, k in sources]
-    return left, torch.cat([y for _, y, _ in sources]), torch.cat(keys)
+    keys = [torch.arange(y.shape[0], device=y.device) if k is None else k for _, y, k, _ in sources]
+    biases = [b for *_, b in sources if b is not None]
+    return left, torch.cat([y for _, y, *_ in sources]), torch.cat(keys), torch.cat(biases) if biases else None
+
+
+def _bias(log_q: Tensor, candidates: Tensor) -> Tensor:
+    """-log Q of every candidate [M], without gradient."""
+    if log_q.shape != candidates.shape[:1]:
+        raise ValueError(f"log_q must have one number a row of z2, {len(candidates)}, got shape {tuple(log_q.shape)}.")
+    return -log_q.detach().to(candidates.dtype)
 
 
 class Contrast(PairPipeline):
