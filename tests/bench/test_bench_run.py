@@ -251,7 +251,7 @@ def test_adopted_folders_must_fit(compared, tmp_path, gcl_data):
         bench(parse({"datasets": "ml-100k", "models": {"A": {"run": str(folder)}}}, "b"), tmp_path / "out")
     copy = shutil.copytree(folder, tmp_path / "run")
     (copy / "result.json").unlink()
-    with pytest.raises(InputError, match="holds a run that is not finished; finish it with gcl train --resume"):
+    with pytest.raises(InputError, match="run is not finished; finish it with gcl train --resume"):
         bench(parse({"datasets": "ml-100k", "models": {"A": {"run": str(copy)}}}, "b"), tmp_path / "out")
 
 
