@@ -115,7 +115,12 @@ def test_views_are_chains():
 
 
 def test_parts_of_objectives_are_specified_too(outside):
-    spec = {"name": "InfoNCE", "margin": {"name": "angular", "m": 0.2}, "similarity": "dot", "temperature": "learnable"}
+    spec = {
+        "name": "InfoNCE",
+        "margin": {"name": "angular", "m": 0.2},
+        "similarity": "bits",
+        "temperature": "learnable",
+    }
     made = build.objective(spec)
     assert build.spec(made) == spec
     assert build.spec(InfoNCE(margin=AngularShift(0.2)))["margin"] == {"name": "angular", "m": 0.2}

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from gcl.losses.base import Objective, Rows, Stateful
+from gcl.losses.checks import BUILT, expect_places
 from gcl.losses.contrast import PairPipeline
 from gcl.losses.functional.global_contrast import Side, descend, side, surrogate
 from gcl.losses.functional.numerics import normalise
@@ -149,13 +150,13 @@ class ISogCLR(Stateful, Objective):
     def compute(self, z1: Tensor, z2: Tensor, ids: Tensor | None = None) -> Rows:
         """F of every row [B], the mean of both views' anchors."""
         a, b = normalise(z1), normalise(z2)
+        old = _visited(self.log_u, ids, a)
         known = ids is not None and self.tau is not None
         if ids is None or self.tau is None:
             tau = torch.full_like(a[:, 0], self.temperature)
         else:
             tau = self.tau[ids].to(a.dtype)
         sides = [side(a, b, tau, ids, slope=True), side(b, a, tau, ids, slope=True)]
-        old = _visited(self.log_u, ids, a)
         news = [s.update(old, self.gamma, relative=True) for s in sides]
         values = [surrogate(s, u, relative=True) + tau * self.rho for s, u in zip(sides, news, strict=True)]
         if self.training:
@@ -248,7 +249,10 @@ class TempNet(Stateful, Objective):
 
 def _visited(table: Tensor | None, ids: Tensor | None, like: Tensor) -> Tensor | None:
     """log u of the ids, or None where nothing is kept."""
-    return None if table is None or ids is None else table[ids].to(like.dtype)
+    if table is None or ids is None:
+        return None
+    expect_places("ids", ids, len(table), BUILT)
+    return table[ids].to(like.dtype)
 
 
 def _store(table: Tensor | None, ids: Tensor | None, news: list[Tensor]) -> None:

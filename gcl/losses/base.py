@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gcl.arguments import Recorded
-from gcl.losses.checks import check
+from gcl.losses.checks import check, empty, expect_numbers
 from gcl.losses.functional.numerics import mean_of
 
 Kind = Literal["pair", "multiview", "labelled", "ranking", "tuple", "sets"]
@@ -48,9 +48,9 @@ class Objective(Recorded, nn.Module, ABC):
     sets       ``(x [n, d], y [m, d])``                     two samples, no pairing
     ========== ============================================ =======================================================
 
-    Calling returns a scalar, the mean over valid rows, or zero attached to the graph where no row is valid;
-    :meth:`rows` returns the unreduced values. Half-precision inputs are lifted to float32 and autocast is off inside.
-    A subclass is final and implements :meth:`compute`.
+    Calling returns a scalar, the mean over valid rows, or zero attached to the graph where no row is valid or the batch
+    has none; :meth:`rows` returns the unreduced values. Half-precision inputs are lifted to float32 and autocast is
+    off inside. A subclass is final and implements :meth:`compute`.
     """
 
     kind: Kind
@@ -75,6 +75,10 @@ class Objective(Recorded, nn.Module, ABC):
     """Source of randomness of the objectives that draw; None: torch's default."""
     slots: ClassVar[dict[str, str]] = {}
     """The parts it is made of where they are not objects: similarity, positives, negatives, kernel ..."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        expect_numbers(self.arguments)
 
     def build(self, num_ids: int, dim: int) -> Self:
         """A copy with its state allocated for ``num_ids`` things of width ``dim``; called once by the owner.
@@ -114,8 +118,17 @@ class Objective(Recorded, nn.Module, ABC):
             raise ValueError(f"{type(self).__name__} takes a tuple of {self.parts} tensors, got {len(inputs[0])}.")
         lifted = [_lift(value) for value in inputs]
         first = lifted[0][0] if isinstance(lifted[0], tuple) else lifted[0]
+        if empty(self.kind, lifted):
+            return _none_of(first, lifted, self), None
         with torch.autocast(first.device.type, enabled=False):
             return self.compute(*lifted, **{name: _lift(value) for name, value in options.items()})
+
+
+def _none_of(like: Tensor, inputs: list[Any], objective: nn.Module) -> Tensor:
+    """No values, [0], on the graph of inputs and parameters: moments and maxima of no rows are not defined."""
+    tensors = [t for value in inputs for t in (value if isinstance(value, tuple) else (value,))]
+    held = [t for t in [*tensors, *objective.parameters()] if isinstance(t, Tensor) and t.is_floating_point()]
+    return torch.cat([t.flatten()[:0].to(like) for t in held])
 
 
 def spell(part: Any) -> str:

@@ -1,6 +1,7 @@
-"""Inputs of an objective held against its kind, before anything is computed."""
+"""Inputs of an objective held against its kind, and options against their shape, before anything is computed."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -13,6 +14,7 @@ CALLS = {
     "tuple": "(tuple of [B, d])",
     "sets": "(x [n, d], y [m, d])",
 }
+BUILT = "the ids that objective.build(num_ids, dim) made room for"
 
 
 def check(name: str, kind: str, extra: bool, inputs: tuple[Any, ...], options: dict[str, Any]) -> None:
@@ -22,6 +24,51 @@ def check(name: str, kind: str, extra: bool, inputs: tuple[Any, ...], options: d
         raise ValueError(f"{name} is of kind {kind} and is called as {CALLS[kind]}: {problem}.")
 
 
+def empty(kind: str, inputs: Sequence[Any]) -> bool:
+    """Whether checked inputs hold no rows; of two samples, whether either does."""
+    if kind == "multiview":
+        return inputs[0].shape[1] == 0
+    if kind == "tuple":
+        return len(inputs[0][0]) == 0
+    return min(len(x) for x in inputs[: 2 if kind == "sets" else 1]) == 0
+
+
+def expect_numbers(arguments: Mapping[str, Any]) -> None:
+    """Raise a ValueError for an argument that is not a number (NaN): comparisons with its bounds would let it pass."""
+    for name, value in arguments.items():
+        for x in value if isinstance(value, list | tuple) else (value,):
+            if isinstance(x, float) and math.isnan(x):
+                raise ValueError(f"{name} must be a number, got {value!r}.")
+
+
+def expect(name: str, value: Any, shape: tuple[int | str, ...], meaning: str) -> None:
+    """Raise a ValueError unless ``value`` is a tensor of this shape; a text in it stands for any size."""
+    fits = isinstance(value, Tensor) and value.dim() == len(shape)
+    if not fits or any(isinstance(n, int) and n != m for n, m in zip(shape, value.shape, strict=True)):
+        wanted = ", ".join(str(n) for n in shape)
+        raise ValueError(f"{name} must be [{wanted}], {meaning}, got {_shape(value)}.")
+
+
+def expect_within(name: str, value: Tensor, low: float, high: float, meaning: str) -> None:
+    """Raise a ValueError unless all numbers are finite, not below ``low`` and not above ``high``.
+
+    Numbers on an accelerator are not looked at: the call would have to wait for them.
+    """
+    if value.device.type != "cpu" or not value.numel():
+        return
+    least, largest = (x.item() for x in value.detach().aminmax())
+    if not (low <= least and largest <= high and math.isfinite(largest)):
+        span = f"in {low} .. {high}" if math.isfinite(high) else f"finite and at least {low}"
+        raise ValueError(f"{name} must be {span}, {meaning}, got {least:.9g} to {largest:.9g}.")
+
+
+def expect_places(name: str, value: Tensor, count: int, meaning: str) -> None:
+    """Raise a ValueError unless all numbers are whole and in 0 .. count - 1, as far as :func:`expect_within` looks."""
+    if value.is_floating_point():
+        raise ValueError(f"{name} must be whole numbers in 0 .. {count - 1}, {meaning}, got {value.dtype}.")
+    expect_within(name, value, 0, count - 1, meaning)
+
+
 def _shape(value: Any) -> str:
     return str(list(value.shape)) if isinstance(value, Tensor) else type(value).__name__
 
@@ -29,9 +76,13 @@ def _shape(value: Any) -> str:
 def _matrices(inputs: tuple[Any, ...], count: int) -> str:
     if len(inputs) < count or any(not isinstance(x, Tensor) or x.dim() != 2 for x in inputs[:count]):
         return f"got {', '.join(_shape(x) for x in inputs) or 'nothing'}"
-    if any(not x.is_floating_point() for x in inputs[:count]):
-        return f"representations must be floating point, got {', '.join(str(x.dtype) for x in inputs[:count])}"
-    return ""
+    return _floating("representations", *inputs[:count])
+
+
+def _floating(what: str, *tensors: Tensor) -> str:
+    if all(x.is_floating_point() for x in tensors):
+        return ""
+    return f"{what} must be floating point, got {', '.join(str(x.dtype) for x in tensors)}"
 
 
 def _ids(inputs: tuple[Any, ...], options: dict[str, Any], at: int, count: int) -> str:
@@ -40,7 +91,7 @@ def _ids(inputs: tuple[Any, ...], options: dict[str, Any], at: int, count: int) 
         return ""
     if not isinstance(ids, Tensor) or ids.dim() != 1 or ids.numel() != count:
         return f"ids must be [{count}], got {_shape(ids)}"
-    return "ids must be integers" if ids.is_floating_point() else ""
+    return f"ids must be integers, got {ids.dtype}" if ids.is_floating_point() else ""
 
 
 def _pair(inputs: tuple[Any, ...], options: dict[str, Any], extra: bool) -> str:
@@ -63,7 +114,7 @@ def _multiview(inputs: tuple[Any, ...], options: dict[str, Any], extra: bool) ->
         return f"got {', '.join(_shape(x) for x in inputs) or 'nothing'}"
     if inputs[0].shape[0] < 2:
         return f"at least 2 views are needed, got {_shape(inputs[0])}"
-    return _ids(inputs, options, 1, inputs[0].shape[1])
+    return _floating("views", inputs[0]) or _ids(inputs, options, 1, inputs[0].shape[1])
 
 
 def _labelled(inputs: tuple[Any, ...], options: dict[str, Any], extra: bool) -> str:
@@ -85,7 +136,9 @@ def _ranking(inputs: tuple[Any, ...], options: dict[str, Any], extra: bool) -> s
         and negative.dim() == 2
         and positive.shape[0] == negative.shape[0]
     )
-    return "" if fits else f"got {', '.join(_shape(x) for x in inputs) or 'nothing'}"
+    if not fits:
+        return f"got {', '.join(_shape(x) for x in inputs) or 'nothing'}"
+    return _floating("scores", positive, negative)
 
 
 def _tuple(inputs: tuple[Any, ...], options: dict[str, Any], extra: bool) -> str:

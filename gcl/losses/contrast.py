@@ -12,7 +12,7 @@ from gcl.losses.functional.partition import log_partition
 from gcl.losses.functional.within import within_partition
 from gcl.losses.slots.kernels import KernelLike, Summary, kernel_of
 from gcl.losses.slots.margins import MarginLike, margin_of
-from gcl.losses.slots.similarities import SimilarityLike, similarity_of
+from gcl.losses.slots.similarities import SimilarityLike, fitting, similarity_of
 from gcl.losses.slots.temperatures import TemperatureLike, temperature_of
 from gcl.losses.slots.weightings import WeightingLike, weighting_of
 
@@ -57,9 +57,9 @@ class PairPipeline(Objective):
         if not 0 <= forward <= 1:
             raise ValueError(f"forward must be a weight in [0, 1], got {forward}.")
         self.similarity = similarity_of(similarity)
-        self.margin = margin_of(margin)
+        self.margin = fitting("margin", margin_of(margin), self.similarity)
         self.temperature = temperature_of(temperature)
-        self.weighting = weighting_of(weighting)
+        self.weighting = fitting("weighting", weighting_of(weighting), self.similarity)
         self.kernel = kernel_of(kernel)
         self.negatives: Negatives = negatives
         self.forward_weight = forward
@@ -146,6 +146,7 @@ class PairPipeline(Objective):
     ) -> tuple[Tensor, Tensor]:
         """Log-sum-exp over the negatives of z1's rows, and of z2's first rows (an empty tensor if not needed)."""
         s, count, back = self.similarity, z1.shape[0], self.forward_weight < 1
+        z1, z2 = s.centred(z1, z2)
         left, right = s.left(z1), s.right(z2)
         first = left if s.symmetric else s.right(z1)
         second = (right if count == len(z2) else right[:count]) if s.symmetric else s.left(z2[:count])

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gcl.losses.base import Objective, Rows
+from gcl.losses.checks import expect
 from gcl.losses.functional import energies as F
 from gcl.losses.functional.negatives import identities
 from gcl.losses.functional.numerics import normalise, square_distances
@@ -140,6 +141,7 @@ class DecoupledUniformity(Objective):
         """The value of the batch, [1]."""
         centre = normalise(views).mean(0)
         if prior is not None:
+            expect("prior", prior, (views.shape[1], "p"), "one row of features a thing")
             centre = self._smoother(prior.detach().to(centre.dtype)) @ centre
         return F.log_mean_potential(centre, self.t, ids)[None], None
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from gcl.losses.base import Objective, Rows, Stateful
+from gcl.losses.checks import expect_places
 from gcl.losses.functional.mixing import pick
 from gcl.losses.functional.numerics import normalise
 from gcl.losses.functional.soft import label_contrast
@@ -58,6 +59,7 @@ class GatedContrast(Stateful, Objective):
 
     def compute(self, z: Tensor, labels: Tensor) -> Rows:
         """Loss of the rows of every pair of classes, one after another."""
+        expect_places("labels", labels, self.embeddings.num_embeddings, "as many as classes")
         present = torch.unique(labels)
         values, valid = list[Tensor](), list[Tensor]()
         for a in present:

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from gcl.losses.base import Objective, Rows, Stateful
+from gcl.losses.checks import BUILT, expect_places
 from gcl.losses.contrast import Contrast
 from gcl.losses.functional.memory import closest, nearest
 from gcl.losses.functional.mixing import pick, uniform
@@ -104,6 +105,7 @@ class InterCLR(Stateful, Objective):
         values, _ = self.contrast.compute(z1, z2, ids)
         if ids is None or self.bank is None:
             return values, None
+        expect_places("ids", ids, len(self.bank), BUILT)
         inter = self._inter(normalise(z1), ids)
         if self.training:
             self.bank[ids] = normalise(z1.detach()).to(self.bank.dtype)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gcl.losses.base import Objective, Rows, spell
+from gcl.losses.checks import expect, expect_places
 from gcl.losses.functional.numerics import lse, normalise
 from gcl.losses.functional.soft import label_contrast, lse_by_class, soft_contrast
 from gcl.losses.functional.streaming import by_rows
@@ -65,6 +66,7 @@ class SupCon(Objective):
 
     def compute(self, z: Tensor, labels: Tensor) -> Rows:
         """Loss of every row [N]."""
+        z, _ = self.similarity.centred(z, z)
         left = self.similarity.left(z)
         right = left if self.similarity.symmetric else self.similarity.right(z)
         inverse = 1 / self.temperature(z.new_empty(0))
@@ -124,6 +126,8 @@ class WSP(Objective):
     def compute(self, z: Tensor, labels: Tensor, positions: Tensor | None = None) -> Rows:
         """Loss of every row [N]."""
         x = normalise(z)
+        if positions is not None:
+            expect("positions", positions, (len(z),), "one number a row of z")
         place = torch.zeros_like(z[:, 0]) if positions is None else positions.to(z.dtype)
         gaussian, sigma, use = self.kernel == "gaussian", self.sigma, self.use_labels
 
@@ -173,6 +177,8 @@ class GML(Objective):
     def compute(self, z: Tensor, labels: Tensor) -> Rows:
         """Loss of every row [N]."""
         x = normalise(z)
+        if self.prior is not None:
+            expect_places("labels", labels, len(self.prior), "the labels that prior has a number for")
         classes, place, size = torch.unique(labels, return_inverse=True, return_counts=True)
         prior = z.new_zeros(len(classes)) if self.prior is None else self.prior[classes].to(z.dtype).log()
         inverse = (1 / self.temperature(z.new_empty(0))).expand(len(z))

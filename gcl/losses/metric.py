@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from gcl.losses.base import Objective, Rows
+from gcl.losses.checks import expect
 from gcl.losses.functional import metric as F
 from gcl.losses.functional.numerics import normalise, square_distances
 from gcl.losses.functional.streaming import by_rows
@@ -181,6 +182,8 @@ class MultiSimilarity(Objective):
         tree = [labels, *(levels if levels is not None else [])]
         if len(tree) != len(self.thresholds):
             raise ValueError(f"thresholds must be one a level, {len(tree)}, got {len(self.thresholds)}.")
+        for level in tree[1:]:
+            expect("levels", level, (len(z),), "one label a row of z, in every level")
         x, own = normalise(z), torch.arange(len(z), device=z.device)
         stack, limits, alpha, beta = torch.stack(tree, 1), self.thresholds, self.alpha, self.beta
 

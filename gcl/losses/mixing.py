@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gcl.losses.base import Objective, Rows
+from gcl.losses.checks import expect
 from gcl.losses.functional.memory import queue_partition
 from gcl.losses.functional.mixing import ascend, beta, mixed_negatives
 from gcl.losses.functional.negatives import filtered_partition, identities
@@ -174,6 +175,8 @@ class DCLR(Objective):
     def compute(self, z1: Tensor, z2: Tensor, ids: Tensor | None = None, reference: Tensor | None = None) -> Rows:
         """Loss of every row [B]."""
         rows, ceiling = len(z1), self.ceiling
+        if reference is not None:
+            expect("reference", reference, (len(z2), "e"), "one row a row of z2")
         x, y = normalise(z1) / self.temperature, normalise(z2)
         first = normalise((z1 if reference is None else reference[:rows]).detach())
         second = normalise((z2 if reference is None else reference).detach())

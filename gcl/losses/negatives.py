@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gcl.losses.base import Objective, Rows
+from gcl.losses.checks import expect
 from gcl.losses.contrast import PairPipeline
 from gcl.losses.functional.negatives import filtered_partition, identities
 from gcl.losses.functional.numerics import lse, lse_of, normalise, softplus
@@ -121,7 +122,7 @@ class GuidedInfoNCE(Objective):
         """Loss of every row [B]."""
         rows = len(z1)
         x, y = normalise(z1), normalise(z2)
-        first, second = (x, y) if guide is None else guide if isinstance(guide, tuple) else (guide[:rows], guide)
+        first, second = (x, y) if guide is None else _guides(guide, rows, len(z2))
         g1, g2 = normalise(first.detach()), normalise(second.detach())
         own = (g1 * g2[:rows]).sum(1)
         edge = own - self.margin if self.rule == "absolute" else own * (1 - self.margin)
@@ -133,6 +134,18 @@ class GuidedInfoNCE(Objective):
         x = x / self.temperature
         apart = filtered_partition(x, y, hide, (g1, edge, keys[0]), (g2, keys[1]))
         return softplus(apart - (x * y[:rows]).sum(1)), None
+
+
+def _guides(guide: Tensor | tuple[Tensor, ...], rows: int, columns: int) -> tuple[Tensor, Tensor]:
+    """The guide's rows of anchors [B, e] and of candidates [M, e]."""
+    if not isinstance(guide, tuple):
+        expect("guide", guide, (columns, "e"), "one row a row of z2, or a pair of tensors")
+        return guide[:rows], guide
+    if len(guide) != 2:
+        raise ValueError(f"guide must be a pair of tensors, for z1 and for z2, or one for z2, got {len(guide)}.")
+    expect("guide[0]", guide[0], (rows, "e"), "one row a row of z1")
+    expect("guide[1]", guide[1], (columns, guide[0].shape[1]), "one row a row of z2, as wide as guide[0]")
+    return guide[0], guide[1]
 
 
 class ClusterNegatives(Objective):
@@ -171,6 +184,7 @@ class ClusterNegatives(Objective):
         if clusters is None:
             own = None if ids is None else ids[:rows]
             return softplus(log_partition(x, y, row_ids=own, column_ids=ids)[0] - positive), None
+        expect("clusters", clusters, (len(z2),), "one cluster a row of z2")
         i, j = identities(ids, rows, len(z2), z1.device)
 
         def hide(c: Tensor, a: Tensor, others: Tensor, b: Tensor) -> Tensor:
@@ -218,6 +232,8 @@ class HardNegativeInfoNCE(Objective):
         x, y = normalise(z1) / self.temperature, normalise(z2)
         own = None if ids is None else ids[:rows]
         parts = [log_partition(x, y, row_ids=own, column_ids=ids)[0]]
+        if hard is not None:
+            expect("hard", hard, (rows, "h", z1.shape[1]), "h hard negatives a row of z1")
         if hard is not None and hard.shape[1] and self.weight > 0:
             h = normalise(hard)
             more = log_partition(x, h.flatten(0, 1), keep="all")[0] if self.shared else lse((h @ x[:, :, None])[..., 0])
@@ -231,7 +247,7 @@ class CLP(Objective):
     L = (1 - λ) :class:`HardNegativeInfoNCE` + λ mean_n (1 - cos(h_n, p_n)), p_n the hard negatives ``hard=`` [B, h, d]
     and h_n the embeddings of *their* queries, ``queries=`` [B, h, d]. The authors' text puts the penalty inside the
     logarithm's bracket and sums; their code averages with a plus sign, which is taken here. λ = 0 is the contrast
-    alone. Yu et al., CLP (2024).
+    alone; without hard negatives the penalty is 0. Yu et al., CLP (2024).
 
     Args:
         temperature: τ > 0.
@@ -259,9 +275,14 @@ class CLP(Objective):
         queries: Tensor | None = None,
     ) -> Rows:
         """Loss of every row [B]."""
+        if self.penalty and (hard is None) != (queries is None):
+            given, missing = ("queries", "hard") if hard is None else ("hard", "queries")
+            rule = "hard and queries must be given together, for the penalty is of hard negatives and their own queries"
+            raise ValueError(f"{rule}, got {given} without {missing}. Give both, or take HardNegativeInfoNCE.")
         values, _ = self.contrast.compute(z1, z2, ids, hard)
         values = (1 - self.penalty) * values
-        if hard is None or queries is None:
+        if hard is None or queries is None or not hard.shape[1]:
             return values, None
+        expect("queries", queries, tuple(hard.shape), "the query of every hard negative")
         away = 1 - (normalise(hard) * normalise(queries)).sum(-1)
         return values + self.penalty * away.mean(1), None

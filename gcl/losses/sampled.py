@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gcl.losses.base import Objective, Rows, Stateful
+from gcl.losses.checks import BUILT, expect, expect_places
 from gcl.losses.functional.sampled import sampled_softmax
 from gcl.losses.slots.similarities import SimilarityLike, similarity_of
 from gcl.losses.slots.temperatures import positive_temperature
@@ -83,7 +84,9 @@ class SampledSoftmax(Stateful, Objective):
         rows = len(z1)
         if log_q is None:
             log_q = self._estimate(ids, z2)
+        expect("log_q", log_q, (len(z2),), "one number a row of z2")
         log_q = log_q.detach().to(z1.dtype)
+        z1, z2 = self.similarity.centred(z1, z2)
         left, right = self.similarity.left(z1) / self.temperature, self.similarity.right(z2)
         own = None if ids is None else ids[:rows]
         positive = (left * right[:rows]).sum(1)
@@ -97,6 +100,7 @@ class SampledSoftmax(Stateful, Objective):
         """log Q of every candidate from the running gaps, or uniform."""
         if ids is None or self.gap is None or self.last is None:
             return torch.full_like(z2[:, 0], -math.log(max(len(z2), 1)))
+        expect_places("ids", ids, len(self.gap), BUILT)
         if self.training:
             self.step += 1
             seen = torch.unique(ids)

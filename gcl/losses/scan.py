@@ -9,6 +9,7 @@ from typing import Any
 
 import gcl.losses
 from gcl.losses.base import Objective
+from gcl.losses.slots.resolve import made
 
 
 @cache
@@ -69,4 +70,5 @@ def objective_of(value: ObjectiveLike) -> Objective:
     if isinstance(value, Objective):
         return value
     arguments = dict(value) if isinstance(value, Mapping) else {"name": value}
-    return find(str(arguments.pop("name", None)))(**arguments)
+    name = str(arguments.pop("name", None))
+    return made(f"objective {name!r}", find(name), arguments)

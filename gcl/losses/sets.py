@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from gcl.losses.base import Objective, Rows
+from gcl.losses.checks import expect
 from gcl.losses.functional.discrepancy import fourier_mmd, mmd
 from gcl.losses.functional.energies import alignment, gaussian_lse, log_mean_potential
 from gcl.losses.functional.numerics import normalise, square_distances
@@ -133,9 +134,15 @@ class SepCLR(Objective):
         self, parts: tuple[Tensor, ...], target: Tensor | None = None, attributes: Tensor | None = None
     ) -> Rows:
         """The value of the batch, [1]."""
+        if target is not None:
+            expect("target", target, (len(parts[0]),), "one bool a row")
+            if target.dtype != torch.bool:
+                raise ValueError(f"target must be bool, a mask of rows, got {target.dtype}. Compare it, as target > 0.")
+        if attributes is not None:
+            expect("attributes", attributes, (len(parts[0]),), "one number a row")
         c1, c2 = normalise(parts[0]), normalise(parts[1])
         total = self._spread(c1, c2)
-        chosen = torch.ones_like(c1[:, 0], dtype=torch.bool) if target is None else target.bool()
+        chosen = torch.ones_like(c1[:, 0], dtype=torch.bool) if target is None else target
         own = chosen.nonzero()[:, 0]
         rest = (~chosen).nonzero()[:, 0]
         if len(rest):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gcl.losses.base import Objective, Rows, spell
+from gcl.losses.checks import expect, expect_within
 from gcl.losses.functional.divergence import DIVERGENCES, Divergence, divergence_rows, mixed_divergence
 from gcl.losses.functional.given import given_rows
 from gcl.losses.functional.negatives import negative_partition
@@ -52,6 +53,8 @@ class CWCL(Objective):
 
     def compute(self, z1: Tensor, z2: Tensor, ids: Tensor | None = None, teacher: Tensor | None = None) -> Rows:
         """Loss of every row [B]; equal ids weigh as the positive does."""
+        if teacher is not None:
+            expect("teacher", teacher, (len(z2), "e"), "one row a row of z2")
         x, y = normalise(z1), normalise(z2)
         frozen = normalise((z2 if teacher is None else teacher).detach())
         rows, key = len(z1), torch.arange(len(z2), device=z2.device) if ids is None else ids
@@ -96,6 +99,9 @@ class CLAIF(Objective):
 
     def compute(self, z1: Tensor, z2: Tensor, ids: Tensor | None = None, scores: Tensor | None = None) -> Rows:
         """Loss of every row [B]; columns of the row's own id but its partner are left out."""
+        if scores is not None:
+            expect("scores", scores, (len(z1),), "one grade a row of z1")
+            expect_within("scores", scores, 0, 1, "the share of the target on the partner")
         x, y = normalise(z1), normalise(z2)
         rows, columns = len(z1), len(z2)
         score = (x * y[:rows]).sum(1)
@@ -135,7 +141,7 @@ class ICon(Objective):
         alpha: α in [0, 1].
         divergence: ``kl`` (p || q), ``reverse``, ``jeffreys`` (mean of both), ``js``, or ``cross_entropy`` (kl plus the
             entropy of p).
-        own: rows are their own columns: a row is in neither of its distributions.
+        own: rows are their own columns: a row is in neither of its distributions. Then ``targets=`` must be given.
         mix_learned: mix q as well.
     """
 
@@ -180,6 +186,7 @@ class ICon(Objective):
 
     def compute(self, z1: Tensor, z2: Tensor, ids: Tensor | None = None, targets: Tensor | None = None) -> Rows:
         """Divergence of every row [B]; rows of ``targets`` without weight do not count."""
+        z1, z2 = self.similarity.centred(z1, z2)
         left, right = self.similarity.left(z1), self.similarity.right(z2)
         rows, columns = len(z1), len(z2)
         given = given_rows(targets, (rows, columns), z1, self.own)

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gcl.losses.base import Objective, Rows
 from gcl.losses.functional.memory import closest
+from gcl.losses.functional.negatives import partner_counts
 from gcl.losses.functional.numerics import normalise
 
 __all__ = ["GroCo"]
@@ -74,18 +75,27 @@ class GroCo(Objective):
         anchor, fixed = z[0], z.detach()
         count, others = len(anchor), min(self.negatives, len(anchor) - 1)
         key = torch.arange(count, device=z.device) if ids is None else ids
-        scores = (anchor * fixed[1:]).sum(-1).T
-        mine = scores.sort(1).values
-        if not others:
-            return 0.0 * mine.sum(1), None
+        mine = (anchor * fixed[1:]).sum(-1).T
         chosen = _others(fixed[0], key, others)
-        near = (fixed[0].index_select(0, chosen.flatten()).view(count, others, -1) @ anchor[:, :, None])[..., 0]
-        near = near.masked_fill(key[chosen] == key[:, None], -2.0)
-        row = torch.cat([near.sort(1).values, mine], 1)
+        near = (fixed[0].index_select(0, chosen.flatten()).view(count, others, z.shape[2]) @ anchor[:, :, None])[..., 0]
+        held = partner_counts(ids, count, count, z.device).clamp_max(others)
+        values = torch.zeros_like(mine[:, 0])
+        for number in held.unique().tolist():  # Rows with fewer negatives have a network of their own.
+            rows = (held == number).nonzero()[:, 0]
+            part = self._ordering(near.index_select(0, rows)[:, :number], mine.index_select(0, rows))
+            values = values.index_copy(0, rows, part)
+        return values, None
+
+    def _ordering(self, negative: Tensor, positive: Tensor) -> Tensor:
+        """Loss of rows that have the same number of negatives [R, k] and positives [R, p]; without negatives 0."""
+        others = negative.shape[1]
+        if not others:
+            return 0.0 * positive.sum(1)
+        row = torch.cat([negative.sort(1).values, positive.sort(1).values], 1)
         top = soft_sort(row, self.beta)[:, :, others:].sum(2)
         tiny = torch.finfo(top.dtype).tiny
         ranked = torch.cat([1 - top[:, :others], top[:, others:]], 1)
-        return -ranked.clamp_min(tiny).log().mean(1), None
+        return -ranked.clamp_min(tiny).log().mean(1)
 
 
 @torch.no_grad()

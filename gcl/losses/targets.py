@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from gcl.losses.base import Objective, Rows
+from gcl.losses.checks import expect
 from gcl.losses.functional.mixing import beta, uniform
 from gcl.losses.functional.numerics import lse, lse_of, normalise
 from gcl.losses.functional.streaming import by_rows
@@ -48,6 +49,9 @@ class ConR(Objective):
         self, z: Tensor, labels: Tensor, predictions: Tensor | None = None, rarity: Tensor | None = None
     ) -> Rows:
         """Loss of every row [N]."""
+        for name, given in (("predictions", predictions), ("rarity", rarity)):
+            if given is not None:
+                expect(name, given, (len(z),), "one number a row of z")
         x, t = normalise(z), labels.to(z.dtype)
         guess = torch.zeros_like(t) if predictions is None else predictions.detach().to(z.dtype)
         weight = torch.ones_like(t) if rarity is None else rarity.detach().to(z.dtype)

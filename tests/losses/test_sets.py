@@ -94,7 +94,7 @@ def test_sep_clr(views):
     loss = SepCLR(0.7, independence=3.0, salient=2.0)
     same(lambda *p: loss(p, target=target), naive, views[0], views[1], *salient)
     everything = SepCLR()((*views[:2], *salient))
-    torch.testing.assert_close(everything, SepCLR()((*views[:2], *salient), target=torch.ones(9)))
+    torch.testing.assert_close(everything, SepCLR()((*views[:2], *salient), target=torch.ones(9, dtype=torch.bool)))
     attributes = torch.linspace(-1, 2, 9, dtype=torch.float64).flip(0)
 
     def pulled(c1, c2, s1, s2):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gcl.losses.functional.energies import gaussian_lse
+from gcl.losses.functional.numerics import common_centre
 
 
 def mean_kernel(x: Tensor, y: Tensor, t: float, *, skip_own: bool = False) -> Tensor:
@@ -36,7 +37,13 @@ def mmd(
         scales: factors s on σ.
         sigma: σ; None: the root of the mean squared distance of the two samples together.
         unbiased: leave out the diagonals; may be negative; needs two rows of each.
+
+    Raises:
+        ValueError: if ``unbiased`` and a sample has one row.
     """
+    if unbiased and min(len(x), len(y)) < 2:
+        rule = "unbiased=True leaves out a row with itself, so x and y need two rows each"
+        raise ValueError(f"{rule}, got {len(x)} and {len(y)}. Give more rows, or take unbiased=False.")
     square = mean_square_distance(x, y) if sigma is None else x.new_tensor(sigma**2)
     total = x.new_zeros(())
     for scale in scales:
@@ -60,6 +67,7 @@ def fourier_mmd(
     Rahimi & Recht (NeurIPS 2007).
     """
     square = mean_square_distance(x, y) if sigma is None else x.new_tensor(sigma**2)
+    x, y = common_centre(x, y)
     total = x.new_zeros(())
     for scale in scales:
         omega = torch.randn(x.shape[1], features, generator=generator, dtype=x.dtype, device=x.device)

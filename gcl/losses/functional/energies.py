@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gcl.losses.functional.negatives import identities, partner_counts
-from gcl.losses.functional.numerics import lse, square_distances
+from gcl.losses.functional.numerics import common_centre, lse, square_distances
 from gcl.losses.functional.partition import Keep, log_partition
 from gcl.losses.functional.streaming import by_rows
 from gcl.losses.functional.within import within_partition
@@ -23,6 +23,7 @@ def gaussian_lse(
     x: Tensor, y: Tensor, t: float, *, skip_own: bool, ids: Tensor | None = None, stream: bool | None = None
 ) -> Tensor:
     """log Σ_j exp(-t ||x_i - y_j||²) of every row of x, [n]; ``skip_own``: over j of another id, without ids j ≠ i."""
+    x, y = common_centre(x, y)
     bias = -t * y.square().sum(1)
     keep: Keep = "different" if skip_own else "all"
     if x is y:

@@ -1,10 +1,13 @@
 """Given distributions over candidates: one-hot, dense or sparse, handed out a tile of rows at a time."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from gcl.losses.checks import expect_within
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,16 @@ def given_rows(targets: Tensor | None, shape: tuple[int, int], like: Tensor, own
         shape: B and n.
         like: a tensor of the logits' type and device.
         own: rows are columns: a row's weight on itself is left out.
+
+    Raises:
+        ValueError: if targets are of another shape, negative or not finite, or not given where rows are columns.
     """
     if targets is None:
-        held = torch.full((shape[0],), not own, dtype=torch.bool, device=like.device)
-        return Given(lambda places: _one_hot(places, shape[1], like) * (not own), held)
+        if own:
+            rule = "targets must be given with own=True: without them a row is its only positive, and is left out"
+            raise ValueError(f"{rule}, got None. Give them as [{shape[0]}, {shape[1]}], or take own=False.")
+        held = torch.ones(shape[0], dtype=torch.bool, device=like.device)
+        return Given(lambda places: _one_hot(places, shape[1], like), held)
     if targets.shape != shape:
         raise ValueError(f"targets must be [{shape[0]}, {shape[1]}], got {list(targets.shape)}.")
     targets = targets.detach().to(device=like.device, dtype=like.dtype)
@@ -42,6 +51,7 @@ def _one_hot(places: Tensor, count: int, like: Tensor) -> Tensor:
 
 
 def _dense(targets: Tensor, own: bool) -> Given:
+    expect_within("targets", targets, 0, math.inf, "weights of columns")
     total = targets.sum(1) - (targets.diagonal() if own else 0.0)
     scale = torch.where(total > 0, total, 1.0)
 
@@ -58,6 +68,7 @@ def _sparse(targets: Tensor, own: bool) -> Given:
     """Entries sorted by row; those of adjacent rows lie side by side."""
     coo = targets.to_sparse_coo().coalesce()
     (row, column), value = coo.indices(), coo.values()
+    expect_within("targets", value, 0, math.inf, "weights of columns")
     if own:
         kept = row != column
         row, column, value = row[kept], column[kept], value[kept]

@@ -47,7 +47,18 @@ def mean_of(values: Tensor, valid: Tensor | None = None) -> Tensor:
     return values.masked_fill(~valid, 0.0).sum() / valid.sum().clamp_min(1)
 
 
+def common_centre(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """x and y less the mean row of y, without gradient: the same distances.
+
+    Far from the origin ||x||² + ||y||² - 2 <x, y> takes two large numbers from each other and keeps few digits.
+    """
+    centre = y.detach().sum(0) / max(y.shape[0], 1)
+    moved = y - centre
+    return (moved, moved) if x is y else (x - centre, moved)
+
+
 def square_distances(x: Tensor, y: Tensor) -> Tensor:
     """Squared Euclidean distances ``[n, m]`` of the rows of x [n, d] and y [m, d], never negative."""
+    x, y = common_centre(x, y)
     inner = torch.addmm(y.square().sum(1)[None], x, y.T, alpha=-2.0)
     return (inner + x.square().sum(1)[:, None]).clamp_min(0.0)

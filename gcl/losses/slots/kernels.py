@@ -244,6 +244,10 @@ class Energy(Kernel):
         return self.weight * summary.negatives.masked_fill(~valid, 0.0) - summary.positives, valid
 
 
+def _over_negatives(positives: Literal["mean", "sum", "average"] = "mean") -> LogRatio:
+    return LogRatio("negatives", positives)
+
+
 KERNELS: dict[str, Callable[..., Kernel]] = {
     "all": LogRatio,
     "debiased": Debiased,
@@ -251,7 +255,7 @@ KERNELS: dict[str, Callable[..., Kernel]] = {
     "pair_rank": PairRank,
     "pointwise": Pointwise,
     "energy": Energy,
-    "negatives": lambda **arguments: LogRatio("negatives", **arguments),
+    "negatives": _over_negatives,
 }
 
 KernelLike = str | Kernel | dict[str, Any]

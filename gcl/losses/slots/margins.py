@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,9 @@ from gcl.losses.slots.resolve import resolve
 
 class Margin(Recorded, nn.Module, ABC):
     """Maps positive similarities s [P], of anchors of length ``norm`` [P], to shifted ones [P]."""
+
+    angular: ClassVar[bool] = False
+    """Whether s is read as the cosine of an angle, so that it must be in [-1, 1]."""
 
     @abstractmethod
     def forward(self, s: Tensor, norm: Tensor) -> Tensor:
@@ -66,6 +69,8 @@ def turn(s: Tensor, m: Tensor | float) -> Tensor:
 class AngularShift(Margin):
     """cos(arccos(s) + m) (ArcFace), continued by a line where the angle would pass pi."""
 
+    angular = True
+
     def __init__(self, m: float = 0.1) -> None:
         super().__init__()
         if not 0 <= m < math.pi:
@@ -79,6 +84,8 @@ class AngularShift(Margin):
 
 class MultipliedAngle(Margin):
     """(-1)^k cos(m θ) - 2k on θ in [kπ/m, (k+1)π/m] (SphereFace), m a whole number; m = 1 leaves s."""
+
+    angular = True
 
     def __init__(self, m: int = 2) -> None:
         super().__init__()
@@ -96,6 +103,8 @@ class MultipliedAngle(Margin):
 
 class NormShift(Margin):
     """Angular margin growing with the anchor's length, from ``low`` at ``short`` to ``high`` at ``long`` (MagFace)."""
+
+    angular = True
 
     def __init__(self, low: float = 0.05, high: float = 0.3, short: float = 0.5, long: float = 2.0) -> None:
         super().__init__()
@@ -116,6 +125,8 @@ class BatchNormShift(Margin):
 
     Lengths carry no gradient. Short anchors get an additive margin, long ones an angular one.
     """
+
+    angular = True
 
     def __init__(self, m: float = 0.1, h: float = 0.333) -> None:
         super().__init__()

@@ -1,9 +1,11 @@
 """Slots named in configuration: a name, a mapping with a name, or an instance."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from gcl.errors import InputError, nearest
+from gcl.losses.checks import expect_numbers
 
 T = TypeVar("T")
 
@@ -28,4 +30,23 @@ def resolve(slot: str, value: Any, base: type[T], table: Mapping[str, Callable[.
             f"{slot} must be a name, a mapping with a name or a {base.__name__}, got {value!r}. "
             f"{nearest(str(name), table)}"
         )
-    return table[name](**arguments)
+    return made(f"{slot} {name!r}", table[name], arguments)
+
+
+def made(what: str, constructor: Callable[..., T], arguments: Mapping[str, Any]) -> T:
+    """``constructor(**arguments)``, where ``what``, as named in errors, has these arguments and needs no others.
+
+    Raises:
+        InputError: naming the part, the argument, and the nearest valid name or those that are missing.
+    """
+    function: Any = getattr(constructor, "__init__") if isinstance(constructor, type) else constructor  # noqa: B009
+    taken = inspect.signature(function).parameters.values()
+    known = {p.name: p.default for p in taken if p.name != "self" and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+    for name in arguments:
+        if name not in known:
+            raise InputError(f"{what} has no argument {name!r}. {nearest(name, known) if known else 'It takes none.'}")
+    missing = [name for name, default in known.items() if default is inspect.Parameter.empty and name not in arguments]
+    if missing:
+        raise InputError(f"{what} needs {', '.join(missing)}, got {', '.join(arguments) or 'no arguments'}.")
+    expect_numbers(arguments)
+    return constructor(**arguments)

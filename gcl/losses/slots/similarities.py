@@ -3,14 +3,15 @@
 import math
 from abc import ABC
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from gcl.arguments import Recorded
+from gcl.errors import InputError
 from gcl.losses.base import Stateful
-from gcl.losses.functional.numerics import normalise
+from gcl.losses.functional.numerics import common_centre, normalise
 from gcl.losses.slots.resolve import resolve
 
 LEAST_DISTANCE = 1e-6
@@ -31,11 +32,17 @@ class Similarity(Recorded, nn.Module, ABC):
     """
 
     linear: ClassVar[bool] = True
+    bounded: ClassVar[bool] = False
+    """Whether values stay in [-1, 1], where they are cosines of angles that a margin may turn."""
 
     @property
     def symmetric(self) -> bool:
         """Whether anchors and candidates have the same features."""
         return type(self).right is Similarity.right
+
+    def centred(self, a: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """The rows, moved together to where features lose the fewest digits; no similarity of theirs changes."""
+        return a, c
 
     def left(self, a: Tensor) -> Tensor:
         """Features of anchors, [B, d] -> [B, e]."""
@@ -55,11 +62,14 @@ class Similarity(Recorded, nn.Module, ABC):
 
     def matrix(self, a: Tensor, c: Tensor) -> Tensor:
         """Similarities of all rows, [B, n]."""
+        a, c = self.centred(a, c)
         return self.transform(self.left(a) @ self.right(c).T)
 
 
 class Cosine(Similarity):
     """<a, c> / (||a|| ||c||); a zero row is similar to nothing."""
+
+    bounded = True
 
     def left(self, a: Tensor) -> Tensor:
         """Unit rows."""
@@ -76,6 +86,10 @@ class SquareEuclidean(Similarity):
     def __init__(self, unit: bool = False) -> None:
         super().__init__()
         self.unit = unit
+
+    def centred(self, a: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+        """Less their common mean, unless they are brought to the sphere."""
+        return (a, c) if self.unit else common_centre(a, c)
 
     def left(self, a: Tensor) -> Tensor:
         """[2a, -||a||², -1]."""
@@ -215,6 +229,8 @@ class Bits(Similarity):
     On saturated rows (1 + cos of the signs) / 2; at rows of zeros 1/2.
     """
 
+    bounded = True
+
     def left(self, a: Tensor) -> Tensor:
         """[p, 1 - p] / sqrt k."""
         return torch.cat([torch.sigmoid(a), torch.sigmoid(-a)], -1) / a.shape[-1] ** 0.5
@@ -258,3 +274,21 @@ SimilarityLike = str | Similarity | dict[str, Any]
 def similarity_of(value: SimilarityLike) -> Similarity:
     """The similarity that a name, mapping or instance means."""
     return resolve("similarity", value, Similarity, SIMILARITIES)
+
+
+P = TypeVar("P", bound=nn.Module)
+
+
+def fitting(slot: str, part: P, similarity: Similarity) -> P:
+    """The margin or weighting, if it can be taken with such similarities.
+
+    Raises:
+        InputError: if it turns angles and the similarity is no cosine.
+    """
+    if getattr(part, "angular", False) and not similarity.bounded:
+        raise InputError(
+            f"{slot} {type(part).__name__} turns the angle whose cosine the similarity is, so similarity must stay in "
+            f"[-1, 1], got {type(similarity).__name__}. Take similarity='cosine', or a {slot} without angles; a "
+            f"similarity of your own that stays there says bounded = True."
+        )
+    return part

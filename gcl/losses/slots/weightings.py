@@ -18,6 +18,8 @@ from gcl.losses.slots.resolve import resolve
 class Weighting(Recorded, nn.Module, ABC):
     """Factors on the terms of a row."""
 
+    angular: ClassVar[bool] = False
+    """Whether similarities are read as cosines of angles, so that they must be in [-1, 1]."""
     entrywise: ClassVar[bool] = False
     """Whether entries are weighted one by one: then tiles of logits are made for :meth:`negatives`."""
     counts: ClassVar[bool] = False
@@ -170,6 +172,7 @@ class Curricular(Weighting):
     cosines and the margin ``{"name": "angular", "m": m}``. Huang et al., CurricularFace (CVPR 2020).
     """
 
+    angular = True
     entrywise = True
     remembers = True
     t: Tensor
