@@ -87,7 +87,7 @@ class AliasTable:
         self.keep[light] = scaled[light]
         self.alias[light] = heavy[torch.searchsorted(over, before, right=True).clamp_(max=last)]
         crossing = torch.searchsorted(lacking, over)  # the light entry that empties each heavy one
-        emptied = crossing < light.numel()
+        emptied = (crossing < light.numel()) & (over > 0)  # who has nothing over before the first light one serves none
         emptied[last] = False  # rounding may leave the last heavy entry short of what it owes
         short = lacking[crossing[emptied]] - over[emptied]
         self.keep[heavy[emptied]] = 1 - short

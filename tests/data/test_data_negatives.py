@@ -62,6 +62,8 @@ def test_a_user_with_every_item_is_an_error():
 
 @settings(deadline=None, max_examples=300)
 @example([100.0, 100.0, 100.0, 1.5, 1.5, 1.5])
+@example([0.0, 0.5, 1.0])
+@example([1.0, 0.0, 1.0, 2.0, 1.0])
 @given(st.lists(st.floats(0, 100), min_size=1, max_size=40).filter(lambda w: sum(w) > 1e-3))
 def test_alias_table_holds_the_distribution_exactly(weights):
     weights = torch.tensor(weights, dtype=torch.float64)
