@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 import yaml
 
 from gcl import build, grammar
-from gcl.errors import InputError
-from gcl.signatures import REQUIRED, check, parameters, settings, unknown
+from gcl.errors import InputError, unknown
+from gcl.signatures import REQUIRED, check, parameters, settings
 
 if TYPE_CHECKING:
     from gcl.data import Dataset

@@ -1,7 +1,7 @@
 """Exceptions that the whole package knows: what was asked for cannot be done, or was stopped."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 
 class InputError(ValueError):
@@ -30,3 +30,11 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     close = difflib.get_close_matches(name.lower(), folded, n=1, cutoff=0.5)
     hint = f"Did you mean {folded[close[0]]!r}? " if close else ""
     return f"{hint}Valid: {', '.join(names)}."
+
+
+def unknown(keys: Collection[str], valid: Collection[str], owner: str) -> None:
+    """An error for the first key that is not among the valid ones, with the nearest name."""
+    for key in keys:
+        if key not in valid:
+            hint = nearest(str(key), valid) if valid else "It takes none."
+            raise InputError(f"{owner} has no argument {str(key)!r}. {hint}")

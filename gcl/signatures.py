@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, PlainValidator, Strict, TypeAdapter, ValidationError
 
-from gcl.errors import InputError, nearest
+from gcl.errors import InputError, unknown
 
 Converter = Callable[[Any], Any]
 M = TypeVar("M", bound=BaseModel)
@@ -28,14 +28,6 @@ def parameters(target: Callable[..., Any]) -> dict[str, tuple[Any, Any]]:
         for p in inspect.signature(function).parameters.values()
         if p.name not in ("self", "data") and p.kind not in variadic
     }
-
-
-def unknown(keys: Collection[str], valid: Collection[str], owner: str) -> None:
-    """An error for the first key that is not among the valid ones, with the nearest name."""
-    for key in keys:
-        if key not in valid:
-            hint = nearest(str(key), valid) if valid else "It takes none."
-            raise InputError(f"{owner} has no argument {str(key)!r}. {hint}")
 
 
 def check(

@@ -7,9 +7,9 @@ from typing import Annotated, Any, TypeGuard, get_args, get_origin
 
 from gcl import build, grammar
 from gcl.config import Resolved
-from gcl.errors import InputError
+from gcl.errors import InputError, unknown
 from gcl.recommenders import Recommender
-from gcl.signatures import parameters, unknown
+from gcl.signatures import parameters
 
 
 @dataclass(frozen=True)

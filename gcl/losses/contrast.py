@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from gcl.losses.base import Objective, Rows, in_order, spell
+from gcl.losses.checks import expect
 from gcl.losses.functional.negatives import Entries, negative_partition, partner_counts
 from gcl.losses.functional.numerics import lse_of
 from gcl.losses.functional.partition import log_partition
@@ -190,8 +191,7 @@ def _joined(sources: list[Source]) -> Source:
 
 def _bias(log_q: Tensor, candidates: Tensor) -> Tensor:
     """-log Q of every candidate [M], without gradient."""
-    if log_q.shape != candidates.shape[:1]:
-        raise ValueError(f"log_q must have one number a row of z2, {len(candidates)}, got shape {tuple(log_q.shape)}.")
+    expect("log_q", log_q, (len(candidates),), "one number a row of z2")
     return -log_q.detach().to(candidates.dtype)
 
 

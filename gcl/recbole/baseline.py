@@ -81,7 +81,7 @@ class Baseline(Recommender):
             asked = self._interaction(query)
             try:
                 found = inner.full_sort_predict(asked)
-            except NotImplementedError:
+            except NotImplementedError:  # RecBole's own sign of a model that scores pairs alone
                 found = self._by_pairs(asked, len(query))
         return torch.as_tensor(found).reshape(len(query), -1)[:, 1:].float()
 

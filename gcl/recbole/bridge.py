@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from gcl import build
 from gcl.data import Batch, Dataset, Interactions, Pairs, Query, Sequences, Split, TrainInteractions, query
-from gcl.errors import InputError
+from gcl.errors import InputError, unknown
 from gcl.recommenders import Phase, Recommender
-from gcl.signatures import parameters, unknown
+from gcl.signatures import parameters
 
 
 class Bridge(nn.Module):

@@ -15,10 +15,9 @@ from gcl.data.atomic import read_atomic, read_inter
 from gcl.data.ids import encode, numbers
 from gcl.data.side import align
 from gcl.data.table import PARTS
-from gcl.errors import InputError
+from gcl.errors import InputError, unknown
 from gcl.recbole import names
 from gcl.recbole.enclosure import enclosed
-from gcl.signatures import unknown
 
 if TYPE_CHECKING:
     import polars as pl
@@ -94,9 +93,10 @@ def _parts(config: Any) -> list[tuple[np.ndarray, np.ndarray]]:
     """Tokens of users and items of train, valid and test, as RecBole splits them."""
     whole = import_module("recbole.data.utils").create_dataset(config)
     try:
-        return [_tokens(part, at == 0) for at, part in enumerate(whole.build())]
-    except (NotImplementedError, ValueError, TypeError, KeyError) as error:
+        parts = whole.build()
+    except (NotImplementedError, ValueError) as error:  # what RecBole raises for strategies and ratios
         raise InputError(f"RecBole cannot make this split: {error}; eval_args is {config['eval_args']}.") from error
+    return [_tokens(part, at == 0) for at, part in enumerate(parts)]
 
 
 def _tokens(part: Any, train: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -63,7 +63,7 @@ class BGRL(Method):
 
     def losses(self, data: "Data", generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Term ``bootstrap``."""
-        views = [viewed(entry, data, generator) for entry in self.views]  # type: ignore[arg-type]
+        views = [viewed(entry, data, generator) for entry in self.views]
         online = [encode(self.encoder, view) for view in views]
         with torch.no_grad():
             target = [encode(self.target, view) for view in views]

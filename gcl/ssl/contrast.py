@@ -80,7 +80,7 @@ class Contrast(Method):
 
     def two(self, data: "Data", generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
         """Two views of the same things, row by row, [n, d] each."""
-        first, second = (viewed(entry, data, generator) for entry in self.views)  # type: ignore[arg-type]
+        first, second = (viewed(entry, data, generator) for entry in self.views)
         z1, z2 = represent(self.encoder, first, self.level), represent(self.encoder, second, self.level)
         if self.level == "graph" or len(z1) == len(z2) == data.num_nodes:
             return z1, z2
@@ -93,8 +93,9 @@ class Contrast(Method):
         return GCN(in_channels, (2 * hidden, hidden))
 
 
-def viewed(entry: nn.ModuleList, data: "Data", generator: torch.Generator | None) -> "Data":
-    """A view of the data, whose nodes carry their number as ``n_id``."""
+def viewed(entry: nn.Module, data: "Data", generator: torch.Generator | None) -> "Data":
+    """A view of the data under a chain of views, whose nodes carry their number as ``n_id``."""
+    assert isinstance(entry, nn.ModuleList)
     marked = copy.copy(data)
     marked.n_id = torch.arange(int(data.num_nodes or 0), device=data.edge_index.device)
     return augment(entry, marked, generator)

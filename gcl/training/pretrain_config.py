@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from gcl import build, grammar
 from gcl.config import tuned_file
 from gcl.data.graphs import load_graphs
-from gcl.errors import InputError
+from gcl.errors import InputError, unknown
 from gcl.evaluation.probes import ProbeSettings
-from gcl.signatures import REQUIRED, check, parameters, settings, unknown
+from gcl.signatures import REQUIRED, check, parameters, settings
 
 SECTIONS = ("model", "data", "train", "probe")
 

@@ -86,5 +86,5 @@ def test_sampled_softmax_is_the_corrected_infonce():
 
 def test_one_number_a_candidate():
     z1, z2, log_q = draw()
-    with pytest.raises(ValueError, match=r"log_q must have one number a row of z2, 9, got shape \(9, 1\)"):
+    with pytest.raises(ValueError, match=r"log_q must be \[9\], one number a row of z2, got \[9, 1\]"):
         InfoNCE(0.5)(z1, z2, IDS, log_q=log_q[:, None])

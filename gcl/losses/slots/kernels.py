@@ -263,4 +263,4 @@ KernelLike = str | Kernel | dict[str, Any]
 
 def kernel_of(value: KernelLike) -> Kernel:
     """The kernel that a name, mapping or instance means."""
-    return resolve("kernel", value, Kernel, KERNELS)  # type: ignore[type-abstract]
+    return resolve("kernel", value, Kernel, KERNELS)

@@ -163,4 +163,4 @@ def margin_of(value: MarginLike) -> Margin:
         return NoMargin()
     if isinstance(value, int | float):
         return AdditiveShift(float(value))
-    return resolve("margin", value, Margin, MARGINS)  # type: ignore[type-abstract]
+    return resolve("margin", value, Margin, MARGINS)

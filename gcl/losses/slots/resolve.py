@@ -4,13 +4,13 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from gcl.errors import InputError, nearest
+from gcl.errors import InputError, nearest, unknown
 from gcl.losses.checks import expect_numbers
 
 T = TypeVar("T")
 
 
-def resolve(slot: str, value: Any, base: type[T], table: Mapping[str, Callable[..., T]]) -> T:
+def resolve(slot: str, value: Any, base: type[Any], table: Mapping[str, Callable[..., T]]) -> T:
     """The part that ``value`` means for ``slot``.
 
     Args:
@@ -20,7 +20,8 @@ def resolve(slot: str, value: Any, base: type[T], table: Mapping[str, Callable[.
         table: name -> constructor.
     """
     if isinstance(value, base):
-        return value
+        part: T = value
+        return part
     name, arguments = value, dict[str, Any]()
     if isinstance(value, Mapping):
         arguments = dict(value)
@@ -42,9 +43,7 @@ def made(what: str, constructor: Callable[..., T], arguments: Mapping[str, Any])
     function: Any = getattr(constructor, "__init__") if isinstance(constructor, type) else constructor  # noqa: B009
     taken = inspect.signature(function).parameters.values()
     known = {p.name: p.default for p in taken if p.name != "self" and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
-    for name in arguments:
-        if name not in known:
-            raise InputError(f"{what} has no argument {name!r}. {nearest(name, known) if known else 'It takes none.'}")
+    unknown(arguments, known, what)
     missing = [name for name, default in known.items() if default is inspect.Parameter.empty and name not in arguments]
     if missing:
         raise InputError(f"{what} needs {', '.join(missing)}, got {', '.join(arguments) or 'no arguments'}.")

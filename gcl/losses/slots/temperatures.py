@@ -118,7 +118,7 @@ def temperature_of(value: TemperatureLike) -> Temperature:
     """The temperature that a number, name, mapping or instance means."""
     if isinstance(value, int | float) and not isinstance(value, bool):
         return Fixed(value)
-    return resolve("temperature", value, Temperature, TEMPERATURES)  # type: ignore[type-abstract]
+    return resolve("temperature", value, Temperature, TEMPERATURES)
 
 
 def even_temperature_of(value: TemperatureLike) -> Temperature:

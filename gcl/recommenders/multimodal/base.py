@@ -48,9 +48,13 @@ class Multimodal(Recommender):
     warm: Tensor
     projections: nn.ModuleList
 
-    def project(self, data: Dataset, dim: int, **arguments: bool | int) -> nn.ModuleList:
+    def project(
+        self, data: Dataset, dim: int, *, finetune: bool = False, reduce: int = 1, xavier: bool = False
+    ) -> nn.ModuleList:
         """A :class:`gcl.encoders.Projection` for each modality, in the order of ``names``."""
-        return nn.ModuleList(Projection(data.modalities[n], dim, **arguments) for n in self.names)  # type: ignore[arg-type]
+        return nn.ModuleList(
+            Projection(data.modalities[n], dim, finetune=finetune, reduce=reduce, xavier=xavier) for n in self.names
+        )
 
     @property
     def projected(self) -> list[Projection]:
