@@ -1,7 +1,7 @@
 """Contrast: an encoder, two views of a graph and an objective between them, each free to choose."""
 
 import copy
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,8 @@ from gcl.ssl.base import Level, Method, Phase, represent, width
 from gcl.views import DataView, DropEdge, MaskFeature, Views, augment, two_views
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from torch_geometric.data import Data
 
 
@@ -114,7 +116,7 @@ def prepared(views: nn.ModuleList, encoder: nn.Module) -> list[nn.Parameter]:
     """Let views make their parameters; those of adversarial ones are returned."""
     adverse: dict[int, nn.Parameter] = {}
     for chain in {id(entry): entry for entry in views}.values():
-        for view in chain:  # type: ignore[attr-defined]
+        for view in cast("Iterable[DataView]", chain):
             if hasattr(encoder, "in_channels"):
                 view.prepare(width(encoder, "in_channels"))
             adverse |= {id(p): p for p in view.parameters() if getattr(view, "adversarial", False)}

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from gcl.losses.functional import partition
+
 
 @pytest.fixture
 def eye():
@@ -25,3 +27,12 @@ def classes():
 def views():
     generator = torch.Generator().manual_seed(7)
     return tuple(torch.randn(9, 5, generator=generator, dtype=torch.float64) for _ in range(3))
+
+
+@pytest.fixture(params=[False, True], ids=["dense", "streamed"])
+def streamed(request, monkeypatch):
+    """The test with matrices kept, and again with small tiles alone."""
+    if request.param:
+        monkeypatch.setitem(partition.DENSE_BUDGET, "cpu", 0)
+        monkeypatch.setitem(partition.TILE, "cpu", 20)
+        monkeypatch.setattr(partition, "LEAST_ROWS", 1)

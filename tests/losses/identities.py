@@ -2,7 +2,7 @@
 
 import torch
 
-from tests.losses.reference import same
+from tests.losses.reference import same, units
 
 B, D = 7, 5
 LABELS = torch.tensor([0, 1, 0, 2, 1, 0, 2])
@@ -11,10 +11,6 @@ ALONE = torch.arange(B)
 
 def draw(*shape, seed=5):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def units(z):
-    return z / z.norm(dim=-1, keepdim=True)
 
 
 def fixed(loss):

@@ -25,6 +25,11 @@ def same(function, reference, *tensors, rtol=1e-9, atol=1e-10):
         torch.testing.assert_close(torch.zeros_like(e) if g is None else g, e, rtol=rtol, atol=atol)
 
 
+def units(z):
+    """Rows of length 1."""
+    return z / z.norm(dim=-1, keepdim=True)
+
+
 def cosines(a, b):
     """Matrix of cosines, differentiable."""
     return (a / a.norm(dim=1, keepdim=True)) @ (b / b.norm(dim=1, keepdim=True)).T

@@ -7,20 +7,9 @@ import torch
 
 from gcl.losses import CACR, KCL, AlignUniform, DecoupledUniformity, Dispersive, InfoNCE, SpectralContrast
 from gcl.losses.functional import alignment, gaussian_lse, log_mean_potential, normalise
-from gcl.losses.functional import partition as module
-from tests.losses.reference import log_sum, mean, same
+from tests.losses.reference import log_sum, mean, same, units
 
-
-@pytest.fixture(params=[False, True], ids=["dense", "streamed"], autouse=True)
-def streamed(request, monkeypatch):
-    if request.param:
-        monkeypatch.setitem(module.DENSE_BUDGET, "cpu", 0)
-        monkeypatch.setitem(module.TILE, "cpu", 20)
-        monkeypatch.setattr(module, "LEAST_ROWS", 1)
-
-
-def units(z):
-    return z / z.norm(dim=-1, keepdim=True)
+pytestmark = pytest.mark.usefixtures("streamed")
 
 
 def naive_uniformity(x, t, ids=None):

@@ -6,11 +6,7 @@ import pytest
 import torch
 
 from gcl.losses import AnchorStar, GroupContrast, InfoNCE, IntentContrast
-from tests.losses.reference import log_sum, mean, same
-
-
-def units(z):
-    return z / z.norm(dim=-1, keepdim=True)
+from tests.losses.reference import log_sum, mean, same, units
 
 
 def naive_group(z, tau, how):

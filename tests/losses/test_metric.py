@@ -6,19 +6,13 @@ import pytest
 import torch
 
 from gcl.losses import SCOREQ, Circle, GroCo, MultiSimilarity, Triplet
-from gcl.losses.functional import partition as module
 from gcl.losses.sorting import soft_sort
 from tests.losses.reference import cosines, log_sum, mean, same
 
 LABELS = torch.tensor([0, 1, 0, 2, 1, 0, 3, 2, 1])
 
 
-@pytest.fixture(params=[False, True], ids=["dense", "streamed"], autouse=True)
-def streamed(request, monkeypatch):
-    if request.param:
-        monkeypatch.setitem(module.DENSE_BUDGET, "cpu", 0)
-        monkeypatch.setitem(module.TILE, "cpu", 20)
-        monkeypatch.setattr(module, "LEAST_ROWS", 1)
+pytestmark = pytest.mark.usefixtures("streamed")
 
 
 def matrix(z, kind):

@@ -6,11 +6,7 @@ import pytest
 import torch
 
 from gcl.losses import DHEL, MVDHEL, ColloSSL, InfoNCE, MVInfoNCE, NTXent, PolyView
-from tests.losses.reference import log_sum, mean, same
-
-
-def units(z):
-    return z / z.norm(dim=-1, keepdim=True)
+from tests.losses.reference import log_sum, mean, same, units
 
 
 def naive_mv_info_nce(z, tau):

@@ -17,19 +17,10 @@ from gcl.losses import (
     NTXent,
 )
 from gcl.losses.functional import exhausted
-from gcl.losses.functional import partition as module
 from gcl.losses.functional.numerics import lse
 from gcl.losses.slots.margins import turn
 from gcl.losses.slots.weightings import Hardness
 from tests.losses.reference import cosines, info_nce_row, log_sum, mean, same
-
-
-@pytest.fixture(params=[False, True], ids=["dense", "streamed"])
-def streamed(request, monkeypatch):
-    if request.param:
-        monkeypatch.setitem(module.DENSE_BUDGET, "cpu", 0)
-        monkeypatch.setitem(module.TILE, "cpu", 20)
-        monkeypatch.setattr(module, "LEAST_ROWS", 1)
 
 
 def naive_hard(a, b, tau, tau_plus, beta, detach=False):

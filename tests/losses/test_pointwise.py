@@ -6,16 +6,9 @@ import pytest
 import torch
 
 from gcl.losses import JSD, Contrast, EnergyHinge, InfoNCE, MarginContrastive, SigLIP
-from gcl.losses.functional import partition as module
 from tests.losses.reference import cosines, mean, same
 
-
-@pytest.fixture(params=[False, True], ids=["dense", "streamed"], autouse=True)
-def streamed(request, monkeypatch):
-    if request.param:
-        monkeypatch.setitem(module.DENSE_BUDGET, "cpu", 0)
-        monkeypatch.setitem(module.TILE, "cpu", 20)
-        monkeypatch.setattr(module, "LEAST_ROWS", 1)
+pytestmark = pytest.mark.usefixtures("streamed")
 
 
 @pytest.mark.parametrize("ids", [None, [0, 1, 1, 2, 3, 4, 5, 5, 0]])

@@ -4,18 +4,10 @@ import pytest
 import torch
 
 from gcl.losses import BarlowTwins, Contrast, HashContrast, KernelInfoNCE, MCLRecRegulariser, MeanShifted, NTXent
-from gcl.losses.functional import partition as module
-from tests.losses.reference import log_sum, mean, same
-from tests.losses.test_energies import units
+from tests.losses.reference import log_sum, mean, same, units
 from tests.losses.test_softmax_family import naive_nt_xent
 
-
-@pytest.fixture(params=[False, True], ids=["dense", "streamed"], autouse=True)
-def streamed(request, monkeypatch):
-    if request.param:
-        monkeypatch.setitem(module.DENSE_BUDGET, "cpu", 0)
-        monkeypatch.setitem(module.TILE, "cpu", 20)
-        monkeypatch.setattr(module, "LEAST_ROWS", 1)
+pytestmark = pytest.mark.usefixtures("streamed")
 
 
 def naive_kernel(a, b, tau, gamma, share=1.0, inside=False):

@@ -6,16 +6,7 @@ import pytest
 import torch
 
 from gcl.losses import CLAIF, CWCL, CLIPLoss, ICon, InfoNCE, SupCon
-from gcl.losses.functional import partition as module
 from tests.losses.reference import cosines, mean, same
-
-
-@pytest.fixture(params=[False, True], ids=["dense", "streamed"])
-def streamed(request, monkeypatch):
-    if request.param:
-        monkeypatch.setitem(module.DENSE_BUDGET, "cpu", 0)
-        monkeypatch.setitem(module.TILE, "cpu", 20)
-        monkeypatch.setattr(module, "LEAST_ROWS", 1)
 
 
 def cross_entropy(scores, q):

@@ -4,24 +4,11 @@ import pytest
 import torch
 
 from gcl.losses import SupCon, SupReMix, targets
-from gcl.losses.functional import partition as module
 from gcl.losses.functional.mixing import beta
 from gcl.losses.targets import draw_around, draw_other, mixing_share
-from tests.losses.reference import log_sum, mean, same
+from tests.losses.reference import log_sum, mean, same, units
 
 TARGETS = torch.tensor([1.0, 1.2, 2.0, 3.5, 1.1, 2.2, 5.0, 3.0, 2.0], dtype=torch.float64)
-
-
-@pytest.fixture(params=[False, True], ids=["dense", "streamed"])
-def streamed(request, monkeypatch):
-    if request.param:
-        monkeypatch.setitem(module.DENSE_BUDGET, "cpu", 0)
-        monkeypatch.setitem(module.TILE, "cpu", 20)
-        monkeypatch.setattr(module, "LEAST_ROWS", 1)
-
-
-def units(z):
-    return z / z.norm(dim=-1, keepdim=True)
 
 
 def test_mixed_targets_are_the_anchors():

@@ -6,19 +6,9 @@ import pytest
 import torch
 
 from gcl.losses import ConR, GatedContrast, InfoNCE, InterCLR, SupCon
-from gcl.losses.functional import partition as module
-from tests.losses.reference import cosines, log_sum, mean, same
-from tests.losses.test_energies import units
+from tests.losses.reference import cosines, log_sum, mean, same, units
 
 TARGETS = torch.tensor([1.0, 1.2, 2.0, 3.5, 1.1, 2.2, 5.0, 3.0, 2.0], dtype=torch.float64)
-
-
-@pytest.fixture(params=[False, True], ids=["dense", "streamed"])
-def streamed(request, monkeypatch):
-    if request.param:
-        monkeypatch.setitem(module.DENSE_BUDGET, "cpu", 0)
-        monkeypatch.setitem(module.TILE, "cpu", 20)
-        monkeypatch.setattr(module, "LEAST_ROWS", 1)
 
 
 def naive_conr(z, t, guess, g, w, e, tau):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from gcl.losses import TempNet
-from tests.losses.reference import cosines, mean
+from tests.losses.reference import cosines, mean, units
 from tests.losses.test_adaptive import IDS, log_means, negatives
 
 NAMES = ("mixer.weight", "mixer.bias", "prototypes", "kappa", "head.weight", "head.bias")
@@ -38,10 +38,6 @@ def naive_temperatures(z, numbers, low=0.1, high=0.5, kept=None):
         gates = [(torch.exp(x / kappa) / total - 1 / len(p)) / (1 + torch.exp(-x)) for x in p]
         taus.append(low + (high - low) / (1 + torch.exp(-(sum(a[0, m] * g for m, g in enumerate(gates)) + b[0]))))
     return torch.stack(taus)
-
-
-def units(z):
-    return z / z.norm(dim=1, keepdim=True)
 
 
 def test_temperatures_are_their_formula(views):

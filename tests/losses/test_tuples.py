@@ -8,8 +8,7 @@ import torch
 from gcl.losses import GRAM, BestMatch, CLIPLoss
 from gcl.losses.functional import partition as module
 from gcl.losses.tuples import determinant_and_adjugate
-from tests.losses.reference import same
-from tests.losses.test_energies import units
+from tests.losses.reference import same, units
 
 
 @pytest.fixture(params=[False, True], ids=["dense", "streamed"], autouse=True)
