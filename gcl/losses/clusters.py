@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from gcl.losses.base import Objective, Rows, Stateful
 from gcl.losses.functional.numerics import normalise
-from gcl.losses.slots.queue import Queue
+from gcl.losses.slots.candidates import Queue
 from gcl.losses.slots.temperatures import positive_temperature
 
 __all__ = ["MutualInformation", "SwAV"]

@@ -1,4 +1,4 @@
-"""The pipeline of pair objectives: similarity, margin, temperature, weighting, kernel, directions."""
+"""The pipeline of pair objectives: candidates, similarity, margin, temperature, weighting, kernel, directions."""
 
 from typing import Any, Literal
 
@@ -11,13 +11,14 @@ from gcl.losses.functional.negatives import Entries, negative_partition, partner
 from gcl.losses.functional.numerics import lse_of
 from gcl.losses.functional.partition import log_partition
 from gcl.losses.functional.within import within_partition
+from gcl.losses.slots.candidates import CandidatesLike, candidates_of
 from gcl.losses.slots.kernels import KernelLike, Summary, kernel_of
 from gcl.losses.slots.margins import MarginLike, margin_of
 from gcl.losses.slots.similarities import SimilarityLike, fitting, similarity_of
 from gcl.losses.slots.temperatures import TemperatureLike, temperature_of
 from gcl.losses.slots.weightings import WeightingLike, weighting_of
 
-Negatives = Literal["cross", "within", "both"]
+Negatives = Literal["cross", "within", "both", "none"]
 Source = tuple[Tensor, Tensor, Tensor | None, Tensor | None]
 """Features of anchors, features of candidates, ids of candidates, what is added to the logits of candidates."""
 
@@ -26,9 +27,11 @@ class PairPipeline(Objective):
     r"""Base of pair objectives that are a choice of slots.
 
     Row i of z1 has the positive logit p_i = margin(s(z1_i, z2_i)) / τ_i and negative logits s(z1_i, c) / τ_i (+ log
-    w_ic), c among rows with another id of z2 (``negatives="cross"``), of z1 (``"within"``) or of both. The kernel
+    w_ic), c among rows with another id of z2 (``negatives="cross"``), of z1 (``"within"``), of both, or of none of the
+    batch (``"none"``). Rows of z2 beyond B and those of the ``candidates`` join in all but ``"within"``. The kernel
     makes the row's loss from p_i and the log-sum-exp of the negatives. The other direction takes z2's first B rows as
-    anchors, with the transposed scores; a row's loss is forward * (z1 -> z2) + (1 - forward) * (z2 -> z1).
+    anchors, with the transposed scores, for which the further rows stand in their own view; a row's loss is
+    forward * (z1 -> z2) + (1 - forward) * (z2 -> z1).
 
     ``log_q=`` [M] are log probabilities with which the things of z2's rows come into a batch. They are subtracted from
     the logits of all candidates, positives too, so that what a batch often holds counts less (Yi et al., RecSys 2019).
@@ -50,11 +53,14 @@ class PairPipeline(Objective):
         weighting: WeightingLike = None,
         kernel: KernelLike = "all",
         negatives: Negatives = "cross",
+        candidates: CandidatesLike = None,
         forward: float = 1.0,
     ) -> None:
         super().__init__()
-        if negatives not in ("cross", "within", "both"):
-            raise ValueError(f"negatives must be cross, within or both, got {negatives!r}.")
+        if negatives not in ("cross", "within", "both", "none"):
+            raise ValueError(f"negatives must be cross, within, both or none, got {negatives!r}.")
+        if negatives == "within" and candidates is not None:
+            raise ValueError("candidates must not be given with negatives='within', which has no place for them.")
         if not 0 <= forward <= 1:
             raise ValueError(f"forward must be a weight in [0, 1], got {forward}.")
         self.similarity = similarity_of(similarity)
@@ -63,6 +69,7 @@ class PairPipeline(Objective):
         self.weighting = fitting("weighting", weighting_of(weighting), self.similarity)
         self.kernel = kernel_of(kernel)
         self.negatives: Negatives = negatives
+        self.candidates = candidates_of(candidates)
         self.forward_weight = forward
 
     def compute(self, z1: Tensor, z2: Tensor, ids: Tensor | None = None, log_q: Tensor | None = None) -> Rows:
@@ -71,6 +78,11 @@ class PairPipeline(Objective):
         count = z1.shape[0]
         bias = None if log_q is None else _bias(log_q, z2)
         score = self.similarity.pair(z1, z2[:count])
+        if self.candidates is not None:
+            keys, own = z2[:count], None if ids is None else ids[:count]
+            z2, ids = self._joined_by_candidates(z2, ids, keys, log_q)
+            if self.training:
+                self.candidates.observe(keys, own)
         self.weighting.observe(score)
         tau = self.temperature(score)
         logit = self._positive(score, z1, tau, bias)
@@ -81,6 +93,8 @@ class PairPipeline(Objective):
             return values, valid
         logit = self._positive(score, z2[:count], tau, bias)
         other, other_valid = self._kernel(score, logit, tau, second, numbers[1])
+        if not there:
+            return other, other_valid
         if valid is not None and other_valid is not None:
             valid = valid & other_valid
         return there * values + back * other, valid
@@ -91,9 +105,25 @@ class PairPipeline(Objective):
         parts = {**slots, "weighting": self.weighting, "kernel": self.kernel}
         words = {name: spell(part) for name, part in parts.items()}
         views = "one direction" if self.forward_weight == 1 else f"both directions, {self.forward_weight:g} forward"
-        where = {"cross": "the other view", "within": "the own view", "both": "both views"}[self.negatives]
-        told = {"positives": "aligned rows", "negatives": f"rows of {where} with another id", "views": views}
-        return in_order({**words, **told})
+        where = {
+            "cross": "rows of the other view with another id",
+            "within": "rows of the own view with another id",
+            "both": "rows of both views with another id",
+            "none": "given further rows",
+        }[self.negatives]
+        more = "" if self.candidates is None else f", {spell(self.candidates)}"
+        return in_order({**words, "positives": "aligned rows", "negatives": where + more, "views": views})
+
+    def _joined_by_candidates(
+        self, z2: Tensor, ids: Tensor | None, keys: Tensor, log_q: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """z2 and its ids with the candidates behind them."""
+        assert self.candidates is not None
+        if log_q is not None:
+            rule = "log_q must not be given beside candidates, whose chances of being there are not known"
+            raise ValueError(f"{rule}, got [{len(log_q)}] and {spell(self.candidates)}.")
+        rows, held = self.candidates.draw(keys, self.generator)
+        return torch.cat([z2, rows]), None if ids is None else torch.cat([ids, held])
 
     def _positive(self, score: Tensor, anchors: Tensor, tau: Tensor, bias: Tensor | None) -> Tensor:
         """Logit of every row's positive [B]."""
@@ -106,8 +136,9 @@ class PairPipeline(Objective):
             return torch.inf, torch.inf
         second = partner_counts(ids, rows, columns, device)
         first = partner_counts(None if ids is None else ids[:rows], rows, rows, device)
-        both = first + second
-        return {"cross": (second, first), "within": (first, second), "both": (both, both)}[self.negatives]
+        both, far = first + second, second - first
+        pairs = {"cross": (second, first), "within": (first, second), "both": (both, both), "none": (far, far)}
+        return pairs[self.negatives]
 
     def _kernel(self, score: Tensor, logit: Tensor, tau: Tensor, negatives: Tensor, number: Tensor | float) -> Rows:
         """Loss of the rows of one direction."""
@@ -152,15 +183,22 @@ class PairPipeline(Objective):
         first = left if s.symmetric else s.right(z1)
         second = (right if count == len(z2) else right[:count]) if s.symmetric else s.left(z2[:count])
         own, near = (None if x is None else x[:count] for x in (ids, bias))
-        sources: list[Source] = [(left, right, ids, bias)] if self.negatives != "within" else []
-        mirrored: list[Source] = [(right[:count], left, own, near)] if self.negatives != "within" else []
-        if self.negatives != "cross":
+        sources, mirrored, crossed = list[Source](), list[Source](), self.negatives in ("cross", "both")
+        if crossed:
+            sources.append((left, right, ids, bias))
+            mirrored.append((right[:count], left, own, near))
+        if self.negatives in ("within", "both"):
             sources.append((left, first, own, near))
             mirrored.append((second, right, ids, bias))
+        if self.negatives == "none":
+            further = torch.full_like(right[count:, 0], -1, dtype=torch.long) if ids is None else ids[count:]
+            weights = None if bias is None else bias[count:]
+            sources.append((left, right[count:], further, weights))
+            mirrored.append((second, right[count:], further, weights))
         there, home = list[Tensor](), list[Tensor]()
         if not entries.additive:
             sources, mirrored = [_joined(sources)], [_joined(mirrored)]
-        elif s.linear and inverse.dim() == 0 and self.negatives != "within" and bias is None:
+        elif s.linear and inverse.dim() == 0 and crossed and bias is None:
             row, column = log_partition(left * inverse, right, row_ids=own, column_ids=ids, columns=back)
             there.append(row)
             home.extend([] if column is None else [column[:count]])
@@ -208,7 +246,8 @@ class Contrast(PairPipeline):
         temperature: a number, or see :mod:`gcl.losses.slots.temperatures`.
         weighting: None, or see :mod:`gcl.losses.slots.weightings`.
         kernel: see :mod:`gcl.losses.slots.kernels`.
-        negatives: rows of the other view (``cross``), of the own view (``within``) or of ``both``.
+        negatives: rows of the other view (``cross``), of the own view (``within``), of ``both``, or ``none`` of these.
+        candidates: None, or see :mod:`gcl.losses.slots.candidates`.
         forward: weight of the direction z1 -> z2; 1 one direction, 0.5 both alike.
     """
 
@@ -224,9 +263,10 @@ class Contrast(PairPipeline):
         weighting: WeightingLike = None,
         kernel: KernelLike = "all",
         negatives: Negatives = "cross",
+        candidates: CandidatesLike = None,
         forward: float = 1.0,
     ) -> None:
         super().__init__(
             similarity=similarity, margin=margin, temperature=temperature, weighting=weighting, kernel=kernel,
-            negatives=negatives, forward=forward,
+            negatives=negatives, candidates=candidates, forward=forward,
         )  # fmt: skip

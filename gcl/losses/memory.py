@@ -6,17 +6,18 @@ import torch
 from torch import Tensor
 
 from gcl.losses.base import Objective, Rows
+from gcl.losses.contrast import PairPipeline
 from gcl.losses.functional.memory import nearest, queue_partition
 from gcl.losses.functional.numerics import lse_of, normalise, softplus
 from gcl.losses.functional.partition import log_partition
 from gcl.losses.scan import ObjectiveLike, objective_of
-from gcl.losses.slots.queue import Queue
+from gcl.losses.slots.candidates import Queue
 from gcl.losses.slots.temperatures import TemperatureLike, positive_temperature, temperature_of
 
 __all__ = ["CKD", "NNCLR", "CrossBatchMemory", "MoCo"]
 
 
-class MoCo(Objective):
+class MoCo(PairPipeline):
     r"""InfoNCE against a queue of past keys.
 
     L = mean_i -log [ e(z1_i, z2_i) / (e(z1_i, z2_i) + Σ_{c in queue} e(z1_i, c)) ], e(a, c) = exp(cos / τ). z2 are
@@ -29,39 +30,21 @@ class MoCo(Objective):
         temperature: τ > 0; 0.07 in the first version, 0.2 in the second.
         size: rows of the queue.
         in_batch: other rows of z2 are candidates too.
+        age: pushes after which a queued row is no longer a candidate; None: never.
     """
 
-    kind = "pair"
-    extra = True
     reference = "He et al., CVPR 2020"
     reduces = (
         "0 with an empty queue and in_batch=False",
         "InfoNCE with an empty queue and in_batch=True",
     )
-    slots = {
-        "similarity": "Cosine()",
-        "positives": "aligned rows",
-        "negatives": "queue of past keys, and the batch if asked",
-        "kernel": "LogRatio(denominator='all')",
-    }
 
-    def __init__(self, temperature: float = 0.2, size: int = 4096, in_batch: bool = False) -> None:
-        super().__init__()
-        self.temperature, self.in_batch = positive_temperature(temperature), in_batch
-        self.queue = Queue(size)
-
-    def compute(self, z1: Tensor, z2: Tensor, ids: Tensor | None = None) -> Rows:
-        """Loss of every row [B]."""
-        x, y, rows = normalise(z1) / self.temperature, normalise(z2), len(z1)
-        own = None if ids is None else ids[:rows]
-        parts = [queue_partition(x, *self.queue.stored(), own)]
-        if self.in_batch:
-            parts.append(log_partition(x, y, row_ids=own, column_ids=ids)[0])
-        elif len(z2) > rows:
-            parts.append(queue_partition(x, y[rows:], None if ids is None else ids[rows:], own))
-        if self.training:
-            self.queue.push(y[:rows], own)
-        return softplus(lse_of(*parts) - (x * y[:rows]).sum(1)), None
+    def __init__(
+        self, temperature: TemperatureLike = 0.2, size: int = 4096, in_batch: bool = False, age: int | None = None
+    ) -> None:
+        super().__init__(
+            temperature=temperature, negatives="cross" if in_batch else "none", candidates=Queue(size, age)
+        )
 
 
 class CKD(Objective):

@@ -13,7 +13,7 @@ from gcl.losses.functional.negatives import filtered_partition, identities
 from gcl.losses.functional.numerics import lse, lse_of, normalise, softplus
 from gcl.losses.functional.partition import log_partition
 from gcl.losses.functional.streaming import by_rows
-from gcl.losses.slots.queue import Queue
+from gcl.losses.slots.candidates import Interpolated, Queue
 from gcl.losses.slots.temperatures import positive_temperature
 
 __all__ = ["DCLR", "DualMomentum", "FeatureTransform", "MoCHi"]
@@ -107,30 +107,22 @@ class FeatureTransform(Objective):
         super().__init__()
         if min(positive, negative) < 0:
             raise ValueError(f"positive and negative must be at least 0, got {positive}, {negative}.")
-        self.temperature, self.queue = positive_temperature(temperature), Queue(size)
-        self.positive, self.negative, self.per_dimension = positive, negative, per_dimension
+        self.temperature, self.positive, self.per_dimension = positive_temperature(temperature), positive, per_dimension
+        self.queue = Interpolated(size, negative, per_dimension) if negative else Queue(size)
 
     def compute(self, z1: Tensor, z2: Tensor, ids: Tensor | None = None) -> Rows:
         """Loss of every row [B]."""
         q, k = normalise(z1), normalise(z2).detach()
         far_q, far_k = q, k
         if self.positive:
-            share = 1 + self._draw(q, self.positive)
+            width = q.shape[1] if self.per_dimension else 1
+            share = 1 + beta(q, self.positive, self.positive, len(q), width, generator=self.generator)
             far_q, far_k = share * q + (1 - share) * k, share * k + (1 - share) * q
-        held, held_ids = self.queue.stored()
-        held = held.to(q.dtype)
-        if self.negative and len(held):
-            share = self._draw(held, self.negative)
-            other = torch.randperm(len(held), generator=self.generator, device=held.device)
-            held = share * held + (1 - share) * held[other]
         x = q / self.temperature
-        apart = queue_partition(x, held, held_ids, ids)
+        apart = queue_partition(x, *self.queue.draw(q, self.generator), ids)
         if self.training:
             self.queue.push(k, ids)
         return softplus(apart - (far_q * far_k).sum(1) / self.temperature), None
-
-    def _draw(self, like: Tensor, a: float) -> Tensor:
-        return beta(like, a, a, len(like), like.shape[1] if self.per_dimension else 1, generator=self.generator)
 
 
 class DCLR(Objective):

@@ -2,7 +2,7 @@
 
 import torch
 
-from tests.losses.reference import same, units
+from tests.losses.reference import queue_of, same, units
 
 B, D = 7, 5
 LABELS = torch.tensor([0, 1, 0, 2, 1, 0, 2])
@@ -22,7 +22,7 @@ def fixed(loss):
 def filled(loss):
     """The same with past rows in its queue."""
     loss = fixed(loss)
-    loss.queue.push(units(draw(4, D, seed=17)), None)
+    queue_of(loss).push(units(draw(4, D, seed=17)), None)
     return loss
 
 

@@ -2,6 +2,8 @@
 
 import torch
 
+from gcl.losses.slots import Queue
+
 
 def cosine(a, b):
     return float(a @ b / (a.norm() * b.norm()))
@@ -28,6 +30,11 @@ def same(function, reference, *tensors, rtol=1e-9, atol=1e-10):
 def units(z):
     """Rows of length 1."""
     return z / z.norm(dim=-1, keepdim=True)
+
+
+def queue_of(loss):
+    """The first queue of an objective."""
+    return next(part for part in loss.modules() if isinstance(part, Queue))
 
 
 def cosines(a, b):

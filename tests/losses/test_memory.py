@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from gcl.losses import CKD, NNCLR, CLIPLoss, CrossBatchMemory, InfoNCE, MoCo, SupCon
-from gcl.losses.slots.queue import Queue
-from tests.losses.reference import cosines, info_nce_row, mean, same
+from gcl.losses.slots.candidates import Queue
+from tests.losses.reference import cosines, info_nce_row, mean, queue_of, same
 
 
 def rows(*values):
@@ -38,7 +38,7 @@ def test_the_queue_is_a_ring():
 def test_moco(views):
     loss = MoCo(0.3, size=9).build(9, 5).double()
     loss(views[0], views[2], torch.arange(9))
-    keys, ids = loss.queue.stored()
+    keys, ids = queue_of(loss).stored()
     loss.eval()
 
     def naive(a, b):
@@ -61,7 +61,7 @@ def test_moco_without_candidates_is_zero_and_in_batch_is_info_nce(views):
 def test_evaluation_leaves_the_queue_alone(views):
     loss = MoCo().build(9, 5).eval()
     loss(views[0].float(), views[1].float())
-    assert loss.queue.written.item() == 0
+    assert queue_of(loss).written.item() == 0
 
 
 def test_ckd(views, eye):

@@ -8,12 +8,12 @@ import torch
 from gcl.losses import DCLR, DualMomentum, FeatureTransform, InfoNCE, MoCHi, MoCo
 from gcl.losses.functional.mixing import ascend, beta, mixed_negatives
 from gcl.losses.functional.numerics import normalise
-from tests.losses.reference import cosines, info_nce_row, mean, same
+from tests.losses.reference import cosines, info_nce_row, mean, queue_of, same
 
 
 def filled(loss, rows, ids=None):
     loss = loss.build(20, 5).double()
-    loss.queue.push(rows / rows.norm(dim=1, keepdim=True), ids)
+    queue_of(loss).push(rows / rows.norm(dim=1, keepdim=True), ids)
     return loss.eval()
 
 

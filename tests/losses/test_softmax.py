@@ -128,7 +128,7 @@ def test_errors(views):
         InfoNCE(0)
     with pytest.raises(InputError, match="similarity must be a name.*Did you mean 'cosine'"):
         InfoNCE(similarity="cosin")
-    with pytest.raises(ValueError, match="negatives must be cross, within or both, got 'all'"):
+    with pytest.raises(ValueError, match="negatives must be cross, within, both or none, got 'all'"):
         Contrast(negatives="all")
     with pytest.raises(ValueError, match=r"forward must be a weight in \[0, 1\], got 2"):
         Contrast(forward=2)

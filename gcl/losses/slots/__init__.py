@@ -1,5 +1,6 @@
-"""The exchangeable parts of an objective: similarity, margin, temperature, weighting, kernel; and the queue."""
+"""The exchangeable parts of an objective: candidates, similarity, margin, temperature, weighting, kernel."""
 
+from gcl.losses.slots.candidates import Candidates, Interpolated, Noise, Queue
 from gcl.losses.slots.kernels import Debiased, Energy, Kernel, LogRatio, PairRank, Pointwise, Reweighted, Summary
 from gcl.losses.slots.margins import (
     AdditiveShift,
@@ -11,7 +12,6 @@ from gcl.losses.slots.margins import (
     NormShift,
     SimoShift,
 )
-from gcl.losses.slots.queue import Queue
 from gcl.losses.slots.resolve import resolve
 from gcl.losses.slots.similarities import (
     Angular,
@@ -50,6 +50,7 @@ __all__ = [
     "BelowPositive",
     "Bilinear",
     "Bits",
+    "Candidates",
     "Clusters",
     "Cosine",
     "Curricular",
@@ -60,6 +61,7 @@ __all__ = [
     "Fixed",
     "Hardest",
     "Hardness",
+    "Interpolated",
     "Kernel",
     "Learnable",
     "LogRatio",
@@ -67,6 +69,7 @@ __all__ = [
     "MixedKernel",
     "MultipliedAngle",
     "NoMargin",
+    "Noise",
     "NormShift",
     "PairRank",
     "Pointwise",

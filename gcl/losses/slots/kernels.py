@@ -161,7 +161,7 @@ class PairRank(Kernel):
         if self.pool == "lse":
             return lse(logits)
         if self.pool == "hardest":
-            return logits.amax(1)
+            return logits.amax(1) if logits.shape[1] else lse(logits)
         shown = logits > -math.inf
         gap = logits.masked_fill(~shown, 0.0) - positive[:, None] + self.margin
         total = link(self.phi, gap).masked_fill(~shown, 0.0).sum(1) / shown.sum(1).clamp_min(1)
