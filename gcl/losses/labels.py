@@ -6,10 +6,11 @@ import torch
 from torch import Tensor
 
 from gcl.losses.base import Objective, Rows, spell
-from gcl.losses.checks import expect, expect_places
+from gcl.losses.checks import expect_places
 from gcl.losses.functional.numerics import lse, normalise
 from gcl.losses.functional.soft import label_contrast, lse_by_class, soft_contrast
 from gcl.losses.functional.streaming import by_rows
+from gcl.losses.slots.relations import Labels, Nearness, product
 from gcl.losses.slots.similarities import SimilarityLike, similarity_of
 from gcl.losses.slots.temperatures import TemperatureLike, even_temperature_of, positive_temperature
 
@@ -118,26 +119,18 @@ class WSP(Objective):
         use_labels: bool = True,
     ) -> None:
         super().__init__()
-        if kernel not in ("gaussian", "laplacian"):
-            raise ValueError(f"kernel must be gaussian or laplacian, got {kernel!r}.")
-        self.temperature, self.sigma = positive_temperature(temperature), positive_temperature(sigma, "sigma")
-        self.kernel, self.use_labels = kernel, use_labels
+        self.temperature, self.use_labels = positive_temperature(temperature), use_labels
+        self.nearness = Nearness(kernel, sigma)
 
     def compute(self, z: Tensor, labels: Tensor, positions: Tensor | None = None) -> Rows:
         """Loss of every row [N]."""
         x = normalise(z)
-        if positions is not None:
-            expect("positions", positions, (len(z),), "one number a row of z")
-        place = torch.zeros_like(z[:, 0]) if positions is None else positions.to(z.dtype)
-        gaussian, sigma, use = self.kernel == "gaussian", self.sigma, self.use_labels
-
-        def weights(d: Tensor, y: Tensor, d2: Tensor, y2: Tensor) -> Tensor:
-            gap = (d[:, None] - d2) / sigma
-            w = torch.exp(-gap.square() / 2 if gaussian else -gap.abs())
-            return w * (y[:, None] == y2) if use else w
-
-        keys = (place, labels)
-        return soft_contrast(x, x, z.new_tensor(1 / self.temperature), weights, keys, keys, own=True)
+        place = torch.zeros_like(z[:, 0]) if positions is None else self.nearness.key(positions, len(z), z)
+        parts, keys = ([Labels()], [labels]) if self.use_labels else ([], [])
+        keys = [*keys, place]
+        return soft_contrast(
+            x, x, z.new_tensor(1 / self.temperature), product([*parts, self.nearness]), keys, keys, own=True
+        )
 
 
 class GML(Objective):

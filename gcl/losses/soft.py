@@ -12,6 +12,7 @@ from gcl.losses.functional.given import given_rows
 from gcl.losses.functional.negatives import negative_partition
 from gcl.losses.functional.numerics import normalise, softplus
 from gcl.losses.functional.soft import soft_contrast
+from gcl.losses.slots.relations import Teacher
 from gcl.losses.slots.similarities import SimilarityLike, similarity_of
 from gcl.losses.slots.temperatures import TemperatureLike, even_temperature_of, temperature_of
 
@@ -53,15 +54,13 @@ class CWCL(Objective):
 
     def compute(self, z1: Tensor, z2: Tensor, ids: Tensor | None = None, teacher: Tensor | None = None) -> Rows:
         """Loss of every row [B]; equal ids weigh as the positive does."""
-        if teacher is not None:
-            expect("teacher", teacher, (len(z2), "e"), "one row a row of z2")
-        x, y = normalise(z1), normalise(z2)
-        frozen = normalise((z2 if teacher is None else teacher).detach())
+        x, y, relation = normalise(z1), normalise(z2), Teacher()
+        frozen = relation.key(z2 if teacher is None else teacher, len(z2), z2)
         rows, key = len(z1), torch.arange(len(z2), device=z2.device) if ids is None else ids
         inverse = 1 / self.temperature((x * y[:rows]).sum(1))
 
         def nearness(t: Tensor, i: Tensor, others: Tensor, j: Tensor) -> Tensor:
-            return torch.where(i[:, None] == j, 1.0, (t @ others.T + 1) / 2).clamp_min(0.0)
+            return torch.where(i[:, None] == j, 1.0, relation.weigh(t, others))
 
         values, _ = soft_contrast(x, y, inverse, nearness, (frozen[:rows], key[:rows]), (frozen, key), own=False)
         if not self.reverse:

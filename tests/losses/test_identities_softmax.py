@@ -8,7 +8,7 @@ import torch
 import gcl.losses as L
 from gcl.losses.functional import catalogue_softmax
 from gcl.losses.slots import LogRatio, PairRank
-from tests.losses.identities import ALONE, LABELS, B, D, both, check, draw, fixed, others, units
+from tests.losses.identities import ALONE, LABELS, B, D, both, check, draw, fixed, others, units, zero
 
 HARD, QUERIES = draw(B, 3, D, seed=11), draw(B, 3, D, seed=12)
 EVEN = torch.full((B,), 0.3, dtype=torch.float64)
@@ -57,7 +57,34 @@ def of_kernel(gamma):
     return L.Contrast(similarity={"name": "power", "gamma": gamma}, temperature=0.3, negatives="both", forward=0.5)
 
 
+def among(relation, **options):
+    """A relation contrast of rows with themselves."""
+    slots = {name: options.pop(name) for name in ("positives",) if name in options}
+    loss = L.RelationContrast(relation, temperature=0.3, own=True, **slots)
+    return lambda a, b: loss(a, a, **options) + zero(b)
+
+
 CLAIMS = {
+    "RelationContrast: SupCon out": (
+        among("labels", labels=LABELS),
+        lambda a, b: L.SupCon(0.3)(a, LABELS) + zero(b),
+    ),
+    "RelationContrast: SupCon in": (
+        among("labels", labels=LABELS, positives="average"),
+        lambda a, b: L.SupCon(0.3, "in")(a, LABELS) + zero(b),
+    ),
+    "RelationContrast: WSP": (
+        among(["labels", {"name": "nearness", "sigma": 2.0}], labels=LABELS, positions=ALONE.double()),
+        lambda a, b: L.WSP(0.3, sigma=2.0)(a, LABELS, positions=ALONE.double()) + zero(b),
+    ),
+    "RelationContrast: CWCL": (
+        L.RelationContrast("teacher", temperature=0.3),
+        L.CWCL(0.3, reverse=False),
+    ),
+    "RelationContrast: InfoNCE with relation=labels without labels": (
+        L.RelationContrast(temperature=0.3),
+        L.InfoNCE(0.3),
+    ),
     "InfoNCE: BPR of s / τ with one negative": (
         lambda a, b: L.InfoNCE(0.3)(a[:2], b[:2]),
         lambda a, b: L.BPR()(*scores_of_two(a, b, 0.3)),

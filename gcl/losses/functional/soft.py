@@ -2,16 +2,18 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-from gcl.losses.functional.numerics import lse
+from gcl.losses.functional.numerics import lse, softplus
 from gcl.losses.functional.partition import log_partition
 from gcl.losses.functional.streaming import by_rows
 from gcl.losses.functional.within import within_partition
 
 Targets = Callable[..., Tensor]
+Denominator = Literal["all", "negatives", "self"]
 
 
 def soft_contrast(
@@ -24,12 +26,16 @@ def soft_contrast(
     *,
     own: bool,
     transform: Callable[[Tensor], Tensor] | None = None,
+    denominator: Denominator = "all",
+    inside: bool = False,
+    things: tuple[Tensor, Tensor] | None = None,
     stream: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
-    r"""-Σ_j (W_ij / Σ_k W_ik) log softmax_j(s_ij / τ) [B], and which rows have weight.
+    r"""-Σ_j (W_ij / Σ_k W_ik) (l_ij - D_ij) [B], l = s / τ, and which rows count; ``inside``: -log Σ_j (..) e^(l - D).
 
-    ``W = targets(*row_keys, *column_keys)`` >= 0 [R, n] for a tile of rows; it carries no gradient. With ``own`` row i
-    is column i, and neither weight nor denominator holds it.
+    ``W = targets(*row_keys, *column_keys)`` >= 0 [R, n] for a tile of rows; it carries no gradient. D_ij is the row's
+    log-sum-exp over ``all`` columns, over the ``negatives`` of weight 0, or over these and j ``self``. With ``own`` row
+    i is column i, and neither weight nor denominator holds it.
 
     Args:
         left: features of anchors [B, e].
@@ -40,14 +46,18 @@ def soft_contrast(
         column_keys: tensors of n rows.
         own: anchors and candidates are the same set.
         transform: elementwise on inner products.
+        denominator: ``all``, ``negatives`` or ``self``.
+        inside: the logarithm of the average in place of the average of logarithms.
+        things: identity of rows [B] and columns [n]: columns of the row's thing and of weight 0 stand nowhere.
         stream: force or forbid tiles.
     """
     count = left.shape[0]
     places = torch.arange(count, device=left.device)
     split = len(row_keys)
+    row_things, column_things = (places, places) if things is None else things
 
-    def block(x: Tensor, beta: Tensor, place: Tensor, *rest: Tensor) -> Tensor:
-        keys, y, other = rest[:split], rest[split], rest[split + 1 :]
+    def block(x: Tensor, beta: Tensor, place: Tensor, thing: Tensor, *rest: Tensor) -> Tensor:
+        keys, y, named, other = rest[:split], rest[split], rest[split + 1], rest[split + 2 :]
         inner = x @ y.T
         logits = (inner if transform is None else transform(inner)) * beta[:, None]
         with torch.no_grad():
@@ -55,15 +65,35 @@ def soft_contrast(
         if own:
             self_pair = place[:, None] == torch.arange(y.shape[0], device=y.device)
             logits, weights = logits.masked_fill(self_pair, -math.inf), weights.masked_fill(self_pair, 0.0)
-        total = weights.sum(1)
-        pull = torch.where(weights > 0, weights * logits, 0.0).sum(1) / torch.where(total > 0, total, 1.0)
-        partition = lse(logits)
-        held = total > 0
-        return torch.stack([torch.where(held, partition, 0.0) - pull, held.to(pull.dtype)], 1)
+        if things is not None:
+            logits = logits.masked_fill((thing[:, None] == named) & (weights == 0), -math.inf)
+        values, held = _against(logits, weights, denominator, inside)
+        return torch.stack([values, held.to(values.dtype)], 1)
 
-    rows = (left, inverse.expand(count), places, *row_keys)
-    out = by_rows(block, rows, (right, *column_keys), columns=right.shape[0], stream=stream)
+    rows = (left, inverse.expand(count), places, row_things, *row_keys)
+    out = by_rows(block, rows, (right, column_things, *column_keys), columns=right.shape[0], stream=stream)
     return out[:, 0], out[:, 1].detach() > 0
+
+
+def _against(logits: Tensor, weights: Tensor, denominator: Denominator, inside: bool) -> tuple[Tensor, Tensor]:
+    """Values of a tile of rows [R], 0 where a row does not count, and which do."""
+    positive, total = weights > 0, weights.sum(1)
+    rest = logits if denominator == "all" else logits.masked_fill(positive, -math.inf)
+    partition = lse(rest)
+    held = (total > 0) & (partition > -math.inf) if denominator == "negatives" else total > 0
+    share = torch.where(positive, weights, 0.0) / torch.where(total > 0, total, 1.0)[:, None]
+    if denominator == "self":
+        shown = logits.masked_fill(~positive, 0.0)
+        gain = -softplus(partition[:, None] - shown)
+    elif inside:
+        gain = logits - torch.where(held, partition, 0.0)[:, None]
+    else:
+        pull = torch.where(positive, share * logits, 0.0).sum(1)
+        return torch.where(held, partition - pull, 0.0), held
+    if inside:
+        top = lse((gain + torch.where(positive, share, 1.0).log()).masked_fill(~positive, -math.inf))
+        return torch.where(held, -top, 0.0), held
+    return -torch.where(positive, share * gain, 0.0).sum(1), held
 
 
 def label_means(left: Tensor, right: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""The exchangeable parts of an objective: candidates, similarity, margin, temperature, weighting, kernel."""
+"""The exchangeable parts of an objective: candidates, relation, similarity, margin, temperature, weighting, kernel."""
 
 from gcl.losses.slots.candidates import Candidates, Interpolated, Noise, Queue
 from gcl.losses.slots.kernels import Debiased, Energy, Kernel, LogRatio, PairRank, Pointwise, Reweighted, Summary
@@ -12,6 +12,7 @@ from gcl.losses.slots.margins import (
     NormShift,
     SimoShift,
 )
+from gcl.losses.slots.relations import Labels, Nearness, Overlap, Relation, Teacher
 from gcl.losses.slots.resolve import resolve
 from gcl.losses.slots.similarities import (
     Angular,
@@ -63,18 +64,22 @@ __all__ = [
     "Hardness",
     "Interpolated",
     "Kernel",
+    "Labels",
     "Learnable",
     "LogRatio",
     "Margin",
     "MixedKernel",
     "MultipliedAngle",
+    "Nearness",
     "NoMargin",
     "Noise",
     "NormShift",
+    "Overlap",
     "PairRank",
     "Pointwise",
     "PowerKernel",
     "Queue",
+    "Relation",
     "Reweighted",
     "Scheduled",
     "SemiHard",
@@ -84,6 +89,7 @@ __all__ = [
     "SquareEuclidean",
     "StudentT",
     "Summary",
+    "Teacher",
     "Temperature",
     "Uniform",
     "Weighting",
