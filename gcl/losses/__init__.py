@@ -10,7 +10,7 @@ The mathematics is in :mod:`gcl.losses.functional`: pure functions whose matrice
 module each: softmax, soft, sampled, labels, multiview, groups (many positives), adaptive and heads (temperatures),
 similarity and tuples (geometry), negatives, mixing, memory and instances (candidates), energies, kernels and sets,
 ranking, pointwise, metric and sorting (order), regression, moments, clusters and setfunctions (no negatives), targets
-and gated, combine. :func:`catalogue` lists them all.
+and gated, related, combine and wrap. :func:`catalogue` lists them all.
 """
 
 from typing import Any
@@ -41,6 +41,7 @@ from gcl.losses.negatives import *  # noqa: F403
 from gcl.losses.pointwise import *  # noqa: F403
 from gcl.losses.ranking import *  # noqa: F403
 from gcl.losses.regression import *  # noqa: F403
+from gcl.losses.related import *  # noqa: F403
 from gcl.losses.sampled import *  # noqa: F403
 from gcl.losses.setfunctions import *  # noqa: F403
 from gcl.losses.sets import *  # noqa: F403
@@ -50,6 +51,7 @@ from gcl.losses.softmax import *  # noqa: F403
 from gcl.losses.sorting import *  # noqa: F403
 from gcl.losses.targets import *  # noqa: F403
 from gcl.losses.tuples import *  # noqa: F403
+from gcl.losses.wrap import *  # noqa: F403
 
 
 def catalogue(aliases: bool = False) -> dict[str, type[Objective]]:

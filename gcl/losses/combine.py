@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from gcl.losses.base import Objective, Rows, Stateful, remembering
 from gcl.losses.functional.numerics import mean_of
 from gcl.losses.scan import ObjectiveLike, objective_of
+from gcl.losses.slots.ramps import WeightLike, ramp_of
 
-__all__ = ["PerHead", "Sum", "Symmetric", "UncertaintySum", "pareto_weights"]
+__all__ = ["ParetoSum", "PerHead", "Sum", "Symmetric", "UncertaintySum", "pareto_weights"]
 
 
 def _members(objectives: Sequence[ObjectiveLike]) -> nn.ModuleList:
@@ -23,7 +24,7 @@ def _members(objectives: Sequence[ObjectiveLike]) -> nn.ModuleList:
     return nn.ModuleList(members)
 
 
-def _called_often(value: ObjectiveLike, once_a: str) -> Objective:
+def called_often(value: ObjectiveLike, once_a: str) -> Objective:
     """A pair objective that may be called several times a step: a queue or running mean would change in between."""
     objective = objective_of(value)
     if objective.kind != "pair":
@@ -44,7 +45,8 @@ class Sum(Objective):
 
     Args:
         objectives: names, mappings or instances.
-        weights: w, 1 each unless given.
+        weights: w, 1 each unless given; a number, or {start, end, calls, shape} for one that moves over so many
+            training calls (:class:`gcl.losses.slots.Ramp`).
     """
 
     kind = "pair"
@@ -52,18 +54,21 @@ class Sum(Objective):
     reduces = ("its objective where there is one, of weight 1",)
 
     def __init__(
-        self, objectives: Sequence[ObjectiveLike] = ("InfoNCE", "AlignUniform"), weights: Sequence[float] | None = None
+        self,
+        objectives: Sequence[ObjectiveLike] = ("InfoNCE", "AlignUniform"),
+        weights: Sequence[WeightLike] | None = None,
     ) -> None:
         super().__init__()
         self.members = _members(objectives)
-        self.weights = list(weights) if weights is not None else [1.0] * len(self.members)
-        if len(self.weights) != len(self.members):
-            raise ValueError(f"weights must be one an objective, {len(self.members)}, got {len(self.weights)}.")
-        _adopt(self, self.members)
+        given = [1.0] * len(self.members) if weights is None else list(weights)
+        if len(given) != len(self.members):
+            raise ValueError(f"weights must be one an objective, {len(self.members)}, got {len(given)}.")
+        self.weights = nn.ModuleList(ramp_of(w) for w in given)
+        adopt(self, self.members)
 
     def describe(self) -> dict[str, str]:
         """What is added."""
-        parts = [f"{w:g} * {type(m).__name__}" for w, m in zip(self.weights, self.members, strict=True)]
+        parts = [f"{w} * {type(m).__name__}" for w, m in zip(self.weights, self.members, strict=True)]
         return {"kernel": " + ".join(parts)}
 
     def terms(self, *inputs: Any, **options: Any) -> list[Tensor]:
@@ -73,7 +78,7 @@ class Sum(Objective):
     def compute(self, *inputs: Any, **options: Any) -> Rows:
         """The sum, [1]."""
         values = [mean_of(*_compute(m, inputs, options)) for m in self.members]
-        return torch.stack([w * v for w, v in zip(self.weights, values, strict=True)]).sum()[None], None
+        return torch.stack([w() * v for w, v in zip(self.weights, values, strict=True)]).sum()[None], None
 
 
 class UncertaintySum(Objective):
@@ -94,7 +99,7 @@ class UncertaintySum(Objective):
         super().__init__()
         self.members = _members(objectives)
         self.log_variances = nn.Parameter(torch.zeros(len(self.members)))
-        _adopt(self, self.members)
+        adopt(self, self.members)
 
     def describe(self) -> dict[str, str]:
         """What is added."""
@@ -105,6 +110,68 @@ class UncertaintySum(Objective):
         """The sum, [1]."""
         values = torch.stack([mean_of(*_compute(m, inputs, options)) for m in self.members])
         return (torch.exp(-self.log_variances) * values + self.log_variances).sum()[None], None
+
+
+class ParetoSum(Objective):
+    r"""Σ_k α_k L_k, α the weights whose gradient on the representations is the shortest: no objective is sacrificed.
+
+    α is found anew every call by :func:`pareto_weights` of the gradients on the inputs, an upper bound of those on the
+    encoder, and carries no gradient; a direction that lowers all objectives is followed, and where there is none the
+    gradient is 0. Costs a backward pass of the objectives more. The kind is
+    that of the objectives. A single value. Sener & Koltun, Multi-Task Learning as Multi-Objective Optimization
+    (NeurIPS 2018).
+
+    Args:
+        objectives: names, mappings or instances.
+    """
+
+    kind = "pair"
+    detached = True
+    reference = "Sener & Koltun, NeurIPS 2018"
+    aliases = ("Pareto", "MGDA")
+    reduces = ("its objective where there is one, or where all are the same",)
+
+    def __init__(self, objectives: Sequence[ObjectiveLike] = ("InfoNCE", "AlignUniform")) -> None:
+        super().__init__()
+        self.members = _members(objectives)
+        adopt(self, self.members)
+
+    def describe(self) -> dict[str, str]:
+        """What is added."""
+        return {"kernel": " + ".join(f"a_{k} {type(m).__name__}" for k, m in enumerate(self.members))}
+
+    def compute(self, *inputs: Any, **options: Any) -> Rows:
+        """The sum, [1]."""
+        tensors = [t for x in inputs for t in (x if isinstance(x, tuple) else (x,)) if isinstance(t, Tensor)]
+        leaves = [t for t in tensors if t.requires_grad]
+        if not leaves or not torch.is_grad_enabled():
+            return self._apart(inputs, options, bool(leaves)), None
+        values = torch.stack([mean_of(*_compute(m, inputs, options)) for m in self.members])
+        return self._weighed(values, leaves), None
+
+    def _apart(self, inputs: tuple[Any, ...], options: dict[str, Any], asked: bool) -> Tensor:
+        """The sum where no gradient is taken: weights are those of inputs that ask for one, or of all if none does."""
+        with torch.enable_grad():
+            leaves: list[Tensor] = []
+
+            def leaf(value: Any) -> Any:
+                if isinstance(value, tuple):
+                    return tuple(leaf(v) for v in value)
+                if not isinstance(value, Tensor) or not value.is_floating_point() or value.requires_grad < asked:
+                    return value
+                leaves.append(value.detach().requires_grad_())
+                return leaves[-1]
+
+            inner = tuple(leaf(x) for x in inputs)
+            values = torch.stack([mean_of(*_compute(m, inner, options)) for m in self.members])
+            return self._weighed(values, leaves).detach()
+
+    def _weighed(self, values: Tensor, leaves: Sequence[Tensor]) -> Tensor:
+        """Σ α_k L_k, [1]; even weights where no objective has a gradient."""
+        slopes = [torch.autograd.grad(v, leaves, retain_graph=True, allow_unused=True) for v in values]
+        if all(g is None for slope in slopes for g in slope):
+            return values.mean()[None]
+        return (pareto_weights(*slopes).to(values.dtype) * values).sum()[None]
 
 
 class Symmetric(Objective):
@@ -123,8 +190,8 @@ class Symmetric(Objective):
 
     def __init__(self, objective: ObjectiveLike = "InfoNCE") -> None:
         super().__init__()
-        self.objective = _called_often(objective, "direction")
-        _adopt(self, [self.objective])
+        self.objective = called_often(objective, "direction")
+        adopt(self, [self.objective])
 
     def describe(self) -> dict[str, str]:
         """The slots of the objective, both ways."""
@@ -155,10 +222,10 @@ class PerHead(Stateful, Objective):
         super().__init__()
         if heads < 1:
             raise ValueError(f"heads must be at least 1, got {heads}.")
-        self.objective = _called_often(objective, "head")
+        self.objective = called_often(objective, "head")
         self.heads = heads
         self.register_parameter("weight", None)
-        _adopt(self, [self.objective])
+        adopt(self, [self.objective])
 
     def allocate(self, num_ids: int, dim: int) -> None:
         """Heads [C, d, d]."""
@@ -181,29 +248,34 @@ def _compute(member: nn.Module, inputs: tuple[Any, ...], options: dict[str, Any]
     return member.compute(*inputs, **options)
 
 
-def _adopt(owner: Objective, members: Sequence[nn.Module] | nn.ModuleList) -> None:
+def adopt(owner: Objective, members: Sequence[nn.Module] | nn.ModuleList) -> None:
     """Take over the kind of the members, and what they cannot do."""
     found = [m for m in members if isinstance(m, Objective)]
     owner.kind = found[0].kind
     owner.extra = all(m.extra for m in found) and not isinstance(owner, Symmetric)
-    owner.detached = any(m.detached for m in found)
+    owner.detached = owner.detached or any(m.detached for m in found)
 
 
-def pareto_weights(first: Sequence[Tensor | None], second: Sequence[Tensor | None]) -> tuple[float, float]:
-    """The weights (λ, 1 - λ) of two losses whose joint gradient is the shortest: MGDA of two tasks.
+def pareto_weights(*gradients: Sequence[Tensor | None], steps: int = 50) -> Tensor:
+    r"""The weights α >= 0, Σ α = 1, [K] of K losses whose joint gradient Σ α_k g_k is the shortest.
 
-    λ = clip(<g2 - g1, g2> / ||g1 - g2||², 0, 1), g the gradients of the shared parameters (None counts as 0). Equal
-    gradients: ½ each. Sener & Koltun (NeurIPS 2018).
+    g_k are the gradients of loss k by the shared tensors (None counts as 0). Frank-Wolfe on the Gram matrix from even
+    weights; exact after one step for two losses, where α_1 = clip(<g2 - g1, g2> / ||g1 - g2||², 0, 1). Gradients that
+    are equal keep even weights. Désidéri, MGDA (2012); Sener & Koltun (NeurIPS 2018).
     """
-    top, bottom = 0.0, 0.0
-    for a, b in zip(first, second, strict=True):
-        g1 = torch.zeros_like(b) if a is None and b is not None else a
-        g2 = torch.zeros_like(a) if b is None and a is not None else b
-        if g1 is None or g2 is None:
-            continue
-        top += float(((g2 - g1) * g2).sum())
-        bottom += float((g1 - g2).square().sum())
-    if bottom == 0:
-        return 0.5, 0.5
-    share = min(max(top / bottom, 0.0), 1.0)
-    return share, 1 - share
+    shared = list(zip(*gradients, strict=True))
+    like = next(g for group in shared for g in group if g is not None)
+    gram = like.new_zeros(len(gradients), len(gradients))
+    for group in shared:
+        some = next((g for g in group if g is not None), None)
+        if some is not None:
+            flat = torch.stack([torch.zeros_like(some).flatten() if g is None else g.flatten() for g in group])
+            gram = gram + flat @ flat.T
+    weights = like.new_full((len(gradients),), 1 / len(gradients))
+    for _ in range(1 if len(gradients) == 2 else steps):
+        slope = gram @ weights
+        towards = torch.nn.functional.one_hot(slope.argmin(), len(gradients)).to(weights.dtype) - weights
+        bend = towards @ gram @ towards
+        step = torch.where(bend > 0, -(towards @ slope) / bend.clamp_min(torch.finfo(bend.dtype).tiny), 0.0)
+        weights = weights + step.clamp(0.0, 1.0) * towards
+    return weights

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from gcl.errors import InputError
 from gcl.losses import (
     BPR,
     BYOL,
@@ -14,6 +15,7 @@ from gcl.losses import (
     MVInfoNCE,
     NTXent,
     Objective,
+    ParetoSum,
     PerHead,
     SigLIP,
     Sum,
@@ -78,16 +80,95 @@ def test_state_of_members_is_built_and_kept(views):
     assert any("predictor" in name for name in loss.state_dict())
 
 
+def test_a_weight_that_moves(views):
+    ramp = {"start": 0.0, "end": 2.0, "calls": 4}
+    for shape, shares in (("linear", [0, 0.25, 0.5, 0.75, 1, 1]), ("cosine", [0, 0.146447, 0.5, 0.853553, 1, 1])):
+        loss = Sum([InfoNCE(0.3), NTXent(0.3)], [1.0, {**ramp, "shape": shape}]).double()
+        first, second = InfoNCE(0.3)(*views[:2]), NTXent(0.3)(*views[:2])
+        for share in shares:
+            torch.testing.assert_close(loss(*views[:2]), first + 2 * share * second, rtol=1e-5, atol=1e-6)
+            assert loss.eval()(*views[:2]).item() == pytest.approx(loss(*views[:2]).item()), "evaluation moves nothing"
+            loss.train()
+        torch.testing.assert_close(loss.terms(*views[:2])[1], second)
+    other = Sum([InfoNCE(0.3), NTXent(0.3)], [1.0, ramp]).double()
+    other.load_state_dict(loss.state_dict())
+    torch.testing.assert_close(other(*views[:2]), first + 2 * second)
+    assert loss.describe() == {"kernel": "1 * InfoNCE + (0 to 2 over 4 calls) * NTXent"}
+    with pytest.raises(ValueError, match="objective is called once a direction"):
+        Symmetric(loss)
+    with pytest.raises(InputError, match="weight has no argument 'stop'"):
+        Sum([InfoNCE()], [{"start": 0.0, "stop": 1.0, "calls": 3}])
+    with pytest.raises(InputError, match="weight needs end, calls, got start"):
+        Sum([InfoNCE()], [{"start": 0.0}])
+    with pytest.raises(ValueError, match="shape must be linear or cosine, got 'step'"):
+        Sum([InfoNCE()], [{**ramp, "shape": "step"}])
+    with pytest.raises(ValueError, match="calls must be at least 0, got -1"):
+        Sum([InfoNCE()], [{**ramp, "calls": -1}])
+
+
 def test_pareto_weights():
     g = [torch.tensor([1.0, 2.0])]
-    assert pareto_weights(g, g) == (0.5, 0.5)
-    assert pareto_weights(g, [-g[0]]) == (0.5, 0.5)
-    assert pareto_weights([torch.tensor([1.0, 0.0])], [torch.tensor([0.0, 1.0])]) == (0.5, 0.5)
-    assert pareto_weights([torch.tensor([1.0, 0.0])], [torch.tensor([3.0, 0.0])]) == (1.0, 0.0)
-    share, rest = pareto_weights([torch.tensor([2.0, 0.0]), None], [torch.tensor([0.0, 1.0]), torch.zeros(1)])
+
+    def weights(*gradients):
+        return pareto_weights(*gradients).tolist()
+
+    assert weights(g, g) == [0.5, 0.5]
+    assert weights(g, [-g[0]]) == [0.5, 0.5]
+    assert weights([torch.tensor([1.0, 0.0])], [torch.tensor([0.0, 1.0])]) == [0.5, 0.5]
+    assert weights([torch.tensor([1.0, 0.0])], [torch.tensor([3.0, 0.0])]) == pytest.approx([1.0, 0.0])
+    share, rest = weights([torch.tensor([2.0, 0.0]), None], [torch.tensor([0.0, 1.0]), torch.zeros(1)])
+    assert share == pytest.approx(0.2)
     joint = torch.tensor([2.0 * share, rest])
     for other in torch.linspace(0, 1, 21):
         assert joint.norm() <= torch.tensor([2.0 * other, 1 - other]).norm() + 1e-6
+
+
+def test_pareto_weights_of_two_are_the_closed_form():
+    draw = torch.Generator().manual_seed(2)
+    for _ in range(50):
+        g1, g2 = torch.randn(2, 6, generator=draw, dtype=torch.float64)
+        share = ((g2 - g1) @ g2 / (g1 - g2).square().sum()).clamp(0, 1).item()
+        assert pareto_weights([g1], [g2]).tolist() == pytest.approx([share, 1 - share])
+
+
+def test_pareto_weights_of_many_are_the_shortest():
+    """Against every point of a fine grid on the simplex."""
+    g = torch.randn(3, 4, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
+    found = pareto_weights(*([x] for x in g), steps=5000)
+    assert found.sum().item() == pytest.approx(1.0) and bool((found >= 0).all())
+    grid = [torch.tensor([a, b, 50 - a - b]) / 50.0 for a in range(51) for b in range(51 - a)]
+    best = min((w.double() @ g).norm().item() for w in grid)
+    assert (found @ g).norm().item() <= best + 1e-4
+
+
+def test_pareto_sum(views):
+    parts = [InfoNCE(0.3), AlignUniform(0.5), BYOL()]
+    for members in (parts[:2], parts):
+        leaves = [v.clone().requires_grad_() for v in views[:2]]
+        slopes = [torch.autograd.grad(m(*leaves), leaves, allow_unused=True) for m in members]
+        alpha = pareto_weights(*slopes)
+        loss = ParetoSum(members)
+        value = loss(*leaves)
+        torch.testing.assert_close(value, sum(a * m(*views[:2]) for a, m in zip(alpha, members, strict=True)))
+        joint = torch.autograd.grad(value, leaves, allow_unused=True)
+        for i, leaf in enumerate(leaves):
+            expected = sum(
+                a * (torch.zeros_like(leaf) if s[i] is None else s[i]) for a, s in zip(alpha, slopes, strict=True)
+            )
+            torch.testing.assert_close(joint[i], expected)
+    with torch.no_grad():
+        apart = loss(*views[:2])
+    assert not apart.requires_grad
+    torch.testing.assert_close(apart, loss(*leaves).detach())
+    against = ParetoSum([InfoNCE(0.3), Minus(0.3)])
+    leaves = [v.clone().requires_grad_() for v in views[:2]]
+    assert all(g.abs().max() < 1e-12 for g in torch.autograd.grad(against(*leaves), leaves)), "no common direction"
+
+
+class Minus(InfoNCE):
+    def compute(self, z1, z2, ids=None, log_q=None):
+        values, valid = super().compute(z1, z2, ids, log_q)
+        return -values, valid
 
 
 def test_a_composed_objective_conforms():

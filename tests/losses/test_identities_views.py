@@ -67,6 +67,30 @@ CLAIMS = {
         lambda a, b: two_way(-torch.sin(torch.arccos(units(a) @ units(b).T)) / 0.3),
     ),
     "Sum: its objective where there is one": (L.Sum([L.InfoNCE(0.3)]), L.InfoNCE(0.3)),
+    "ParetoSum: its objective where there is one [one]": (L.ParetoSum([L.InfoNCE(0.3)]), L.InfoNCE(0.3)),
+    "ParetoSum: its objective where there is one [same]": (L.ParetoSum([L.InfoNCE(0.3)] * 3), L.InfoNCE(0.3)),
+    "OverViews: its objective with two views [unordered]": (
+        lambda a, b: L.OverViews(L.InfoNCE(0.3))(torch.stack([a, b])),
+        L.InfoNCE(0.3),
+    ),
+    "OverViews: its objective with two views [star]": (
+        lambda a, b: L.OverViews(L.InfoNCE(0.3), "star")(torch.stack([a, b])),
+        L.InfoNCE(0.3),
+    ),
+    "OverViews: Symmetric around its objective with two views": (
+        lambda a, b: L.OverViews(L.InfoNCE(0.3), "ordered")(torch.stack([a, b])),
+        L.Symmetric(L.InfoNCE(0.3)),
+    ),
+    "PerRelation: its objective with one relation": (L.PerRelation(L.InfoNCE(0.3)), L.InfoNCE(0.3)),
+    "Reduced: its objective where all values are positive [nonzero]": (L.Reduced(L.InfoNCE(0.3)), L.InfoNCE(0.3)),
+    "Reduced: its objective where all values are positive [hardest]": (
+        L.Reduced(L.InfoNCE(0.3), "hardest", share=1.0),
+        L.InfoNCE(0.3),
+    ),
+    "Reduced: its objective where all values are positive [weights]": (
+        lambda a, b: L.Reduced(L.InfoNCE(0.3), "weights")(a, b, weights=torch.full((B,), 0.7)),
+        L.InfoNCE(0.3),
+    ),
     "UncertaintySum: Sum at the start": (L.UncertaintySum(), L.Sum(["InfoNCE", "BYOL"])),
     "Symmetric: CLIPLoss of a fixed temperature": (
         L.Symmetric({"name": "InfoNCE", "temperature": 0.3}),

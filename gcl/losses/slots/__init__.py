@@ -12,6 +12,7 @@ from gcl.losses.slots.margins import (
     NormShift,
     SimoShift,
 )
+from gcl.losses.slots.ramps import Ramp
 from gcl.losses.slots.relations import Labels, Nearness, Overlap, Relation, Teacher
 from gcl.losses.slots.resolve import resolve
 from gcl.losses.slots.similarities import (
@@ -79,6 +80,7 @@ __all__ = [
     "Pointwise",
     "PowerKernel",
     "Queue",
+    "Ramp",
     "Relation",
     "Reweighted",
     "Scheduled",
