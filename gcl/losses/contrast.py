@@ -109,7 +109,7 @@ class PairPipeline(Objective):
             "cross": "rows of the other view with another id",
             "within": "rows of the own view with another id",
             "both": "rows of both views with another id",
-            "none": "given further rows",
+            "none": "further rows of z2",
         }[self.negatives]
         more = "" if self.candidates is None else f", {spell(self.candidates)}"
         return in_order({**words, "positives": "aligned rows", "negatives": where + more, "views": views})

@@ -9,7 +9,7 @@ from gcl.losses.base import Objective, Rows
 from gcl.losses.checks import expect
 from gcl.losses.functional import energies as F
 from gcl.losses.functional.negatives import identities
-from gcl.losses.functional.numerics import normalise, square_distances
+from gcl.losses.functional.numerics import mean_of, normalise, square_distances
 from gcl.losses.slots.temperatures import positive_temperature
 
 __all__ = ["CACR", "AlignUniform", "DecoupledUniformity", "Dispersive"]
@@ -63,12 +63,20 @@ class CACR(Objective):
     View 0 is the query x, the other K views its positives, those of other things its negatives; c = squared distance of
     unit rows. L = mean [ Σ_k softmax_k(t⁺ c_k) c_k - Σ_j softmax_j(-t⁻ c_j) c_j ]: far positives and close negatives
     count more. Weights carry no gradient unless ``detach=False`` (the authors' small-scale code). t⁺ = t⁻ = 0: mean
-    attraction less mean repulsion. Things without negatives do not count. Zheng et al., CACR (TMLR 2023).
+    attraction less mean repulsion. Things without negatives do not count.
+
+    ``cost="rbf"``: the repulsion is log mean_i Σ_j softmax_j(-t⁻ c_ij) exp(-s c_ij), over the whole batch. ``tau_plus``
+    is the chance that a negative is of the query's class: the expected cost E of negatives becomes that of true ones,
+    (E - τ₊ c⁺) / (1 - τ₊), c⁺ the mean cost of positives, so that positives attract more. (The authors' code has the
+    other sign, which drives positives apart.) Zheng et al., CACR (TMLR 2023).
 
     Args:
         attract: t⁺ >= 0.
         repel: t⁻ >= 0.
         detach: weights are constants.
+        cost: of the repulsion, ``square`` or ``rbf``.
+        sharpness: s > 0, of ``rbf``.
+        tau_plus: τ₊ in [0, 1), of ``square``.
     """
 
     kind = "multiview"
@@ -83,11 +91,25 @@ class CACR(Objective):
         "views": "star around view 0",
     }
 
-    def __init__(self, attract: float = 1.0, repel: float = 2.0, detach: bool = True) -> None:
+    def __init__(
+        self,
+        attract: float = 1.0,
+        repel: float = 2.0,
+        detach: bool = True,
+        cost: Literal["square", "rbf"] = "square",
+        sharpness: float = 2.0,
+        tau_plus: float = 0.0,
+    ) -> None:
         super().__init__()
         if min(attract, repel) < 0:
             raise ValueError(f"attract and repel must be at least 0, got {attract}, {repel}.")
+        if cost not in ("square", "rbf"):
+            raise ValueError(f"cost must be square or rbf, got {cost!r}.")
+        if not 0 <= tau_plus < 1 or (tau_plus and cost == "rbf"):
+            raise ValueError(f"tau_plus must be in [0, 1), and 0 with cost='rbf', got {tau_plus}.")
         self.attract, self.repel, self.detach = attract, repel, detach
+        self.sharpness = positive_temperature(sharpness, "sharpness") if cost == "rbf" else None
+        self.tau_plus = tau_plus
         self.detached = detach
 
     def compute(self, views: Tensor, ids: Tensor | None = None) -> Rows:
@@ -97,9 +119,15 @@ class CACR(Objective):
         share = (self.attract * (cost.detach() if self.detach else cost)).softmax(0)
         own, _ = identities(ids, z.shape[1], z.shape[1], z.device)
         rest = z[1:].flatten(0, 1)
-        away = F.weighted_repulsion(z[0], rest, (own, own.repeat(len(z) - 1)), self.repel, self.detach)
+        keys = (own, own.repeat(len(z) - 1))
+        away = F.weighted_repulsion(z[0], rest, keys, self.repel, self.detach, self.sharpness)
         valid = away > -torch.inf
-        return (share * cost).sum(0) + away.masked_fill(~valid, 0.0), valid
+        away = away.masked_fill(~valid, 0.0)
+        if self.sharpness is None:
+            away = (away + self.tau_plus * cost.mean(0)) / (1 - self.tau_plus)
+        else:
+            away = mean_of(away, valid).clamp_min(torch.finfo(away.dtype).tiny).log()
+        return (share * cost).sum(0) + away, valid
 
 
 class DecoupledUniformity(Objective):

@@ -1,11 +1,13 @@
 """Contrast in subspaces that a pair of classes chooses."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from gcl.losses.base import Objective, Rows, Stateful
 from gcl.losses.checks import expect_places
-from gcl.losses.functional.mixing import pick
+from gcl.losses.functional.mixing import pick, uniform
 from gcl.losses.functional.numerics import normalise
 from gcl.losses.functional.soft import label_contrast
 from gcl.losses.slots.temperatures import positive_temperature
@@ -20,7 +22,9 @@ class GatedContrast(Stateful, Objective):
     class pairs with itself and ``mixed`` random other classes of the batch; in the space of (a, b) rows of both classes
     are each other's positives, rows of other classes negatives, as in :class:`SupCon` out; the mean is over all rows of
     all pairs. With gates of 1 and ``mixed=0`` it is :class:`SupCon`. Labels are 0 .. classes - 1. Only the abstract was
-    reachable; the form of the gate is our reading. Wu et al., Rethinking Positive Pairs (SimLAP, 2024).
+    reachable; the form of the gate is our reading. ``gate="hard"`` opens or shuts every coordinate: 1 where its logit,
+    in training with logistic noise, is above 0, with the gradient of the sigmoid (straight-through Gumbel-sigmoid,
+    Maddison et al., ICLR 2017). Wu et al., Rethinking Positive Pairs (SimLAP, 2024).
 
     Args:
         classes: number of labels.
@@ -28,6 +32,7 @@ class GatedContrast(Stateful, Objective):
         temperature: τ > 0.
         width: width of class embeddings.
         sparsity: weight of the mean gate, which closes coordinates.
+        gate: ``soft`` or ``hard``.
     """
 
     kind = "labelled"
@@ -43,9 +48,18 @@ class GatedContrast(Stateful, Objective):
     }
 
     def __init__(
-        self, classes: int = 64, mixed: int = 1, temperature: float = 0.1, width: int = 32, sparsity: float = 0.0
+        self,
+        classes: int = 64,
+        mixed: int = 1,
+        temperature: float = 0.1,
+        width: int = 32,
+        sparsity: float = 0.0,
+        gate: Literal["soft", "hard"] = "soft",
     ) -> None:
         super().__init__()
+        if gate not in ("soft", "hard"):
+            raise ValueError(f"gate must be soft or hard, got {gate!r}.")
+        self.hard = gate == "hard"
         if classes < 1 or mixed < 0 or width < 1:
             raise ValueError(f"classes >= 1, mixed >= 0, width >= 1 must hold, got {classes}, {mixed}, {width}.")
         self.temperature, self.mixed, self.sparsity = positive_temperature(temperature), mixed, sparsity
@@ -79,8 +93,12 @@ class GatedContrast(Stateful, Objective):
         """g_ab [d]."""
         if self.filter is None:
             raise RuntimeError("GatedContrast has no filter yet: call objective.build(num_ids, dim) first.")
-        gate: Tensor = torch.sigmoid(self.filter(self.embeddings(a) * self.embeddings(b)))
-        return gate
+        logits: Tensor = self.filter(self.embeddings(a) * self.embeddings(b))
+        if self.hard and self.training:
+            chance = uniform(logits, len(logits), generator=self.generator).clamp(1e-6, 1 - 1e-6)
+            logits = logits + torch.logit(chance)
+        soft = torch.sigmoid(logits)
+        return (logits > 0).to(soft) + (soft - soft.detach()) if self.hard else soft
 
     def _pair(self, z: Tensor, labels: Tensor, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
         """Loss of every row [N] in the space of a pair; rows of neither class do not count."""

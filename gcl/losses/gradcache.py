@@ -36,10 +36,10 @@ def cached_backward(
         The loss, without graph.
 
     Raises:
-        ValueError: if ``chunk`` is below 1.
+        ValueError: if ``rows`` or ``chunk`` is below 1.
     """
-    if chunk < 1:
-        raise ValueError(f"chunk must be at least 1, got {chunk}.")
+    if min(rows, chunk) < 1:
+        raise ValueError(f"rows and chunk must be at least 1, got {rows} and {chunk}.")
     parts = [slice(s, min(s + chunk, rows)) for s in range(0, rows, chunk)]
     states = list[list[_State]]()
     leaves = list[Tensor]()

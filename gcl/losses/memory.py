@@ -1,6 +1,7 @@
 """Objectives whose candidates outlive the batch: queues of keys, of labelled rows, of neighbours."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from gcl.losses.functional.memory import nearest, queue_partition
 from gcl.losses.functional.numerics import lse_of, normalise, softplus
 from gcl.losses.functional.partition import log_partition
 from gcl.losses.scan import ObjectiveLike, objective_of
-from gcl.losses.slots.candidates import Queue
+from gcl.losses.slots.candidates import BalancedQueue, Queue
 from gcl.losses.slots.temperatures import TemperatureLike, positive_temperature, temperature_of
 
 __all__ = ["CKD", "NNCLR", "CrossBatchMemory", "MoCo"]
@@ -140,9 +141,13 @@ class CrossBatchMemory(Objective):
     The rows come from the same encoder a few steps ago, without gradient; they are queued after the loss. An empty
     queue changes nothing. Wang et al., Cross-Batch Memory (CVPR 2020).
 
+    With ``prior`` every label has a queue of its own (:class:`gcl.losses.slots.BalancedQueue`), so that past rows of
+    rare labels stay: Suh & Seo's around :class:`GML`.
+
     Args:
         objective: of kind labelled, with one value a row; a name, mapping or instance.
         size: rows of the queue.
+        prior: share of every label 0 .. C - 1 in the queue, or None for the last rows of any label.
     """
 
     kind = "labelled"
@@ -150,12 +155,14 @@ class CrossBatchMemory(Objective):
     aliases = ("XBM",)
     reduces = ("its objective while the queue is empty",)
 
-    def __init__(self, objective: ObjectiveLike = "SupCon", size: int = 4096) -> None:
+    def __init__(
+        self, objective: ObjectiveLike = "SupCon", size: int = 4096, prior: Sequence[float] | None = None
+    ) -> None:
         super().__init__()
         self.objective = objective_of(objective)
         if self.objective.kind != "labelled":
             raise ValueError(f"objective must be of kind labelled, got one of kind {self.objective.kind}.")
-        self.queue = Queue(size)
+        self.queue = Queue(size) if prior is None else BalancedQueue(size, prior)
         self.detached = self.objective.detached
 
     def describe(self) -> dict[str, str]:

@@ -6,15 +6,17 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from gcl.losses.base import Objective, Rows
+from gcl.losses.base import Objective, Rows, Stateful
+from gcl.losses.checks import expect, expect_places, expect_within
 from gcl.losses.contrast import Contrast, PairPipeline
 from gcl.losses.functional.negatives import Entries, negative_partition
 from gcl.losses.functional.numerics import normalise, softplus
+from gcl.losses.functional.streaming import by_rows
 from gcl.losses.slots.kernels import PairRank, Pointwise
 from gcl.losses.slots.similarities import SimilarityLike
 from gcl.losses.slots.temperatures import positive_temperature
 
-__all__ = ["JSD", "EnergyHinge", "MarginContrastive", "SigLIP"]
+__all__ = ["JSD", "EnergyHinge", "MarginContrastive", "SigLIP", "TagBCE"]
 
 
 def _summed_softplus(logits: Tensor, goal: Tensor) -> Tensor:
@@ -148,3 +150,60 @@ class EnergyHinge(Objective):
         values, _ = self.contrast.compute(z1, z2, ids)
         edge, held = self.hinge.compute(z1, z2, ids)
         return values + self.weight * (edge if held is None else edge.masked_fill(~held, 0.0)), None
+
+
+class TagBCE(Stateful, Objective):
+    r"""Multi-label tags: mean over T tags of the binary cross-entropy of <z_i, c_t> + b_t.
+
+    ``tags=`` [N, T], 0 or 1 each, says which tags a row has; without it a row has the one of its label. c [T, d] and b
+    are learned; b starts at -log(T - 1), so that at first one tag a row is expected. No row couples with another.
+    Mehta et al., CatLIP (2024).
+
+    Args:
+        tags: T; labels are 0 .. T - 1.
+        weight: factor on the terms of tags that a row has.
+    """
+
+    kind = "labelled"
+    reference = "Mehta et al., 2024"
+    aliases = ("CatLIP",)
+    reduces = ("SigLIP / T on unit rows with tag vectors k z2, even biases b, and tag i of row i",)
+    slots = {
+        "similarity": "Dot() with tags, and a bias of each",
+        "positives": "tags of the row",
+        "negatives": "other tags",
+        "kernel": "Pointwise(phi='softplus')",
+    }
+
+    def __init__(self, tags: int = 64, weight: float = 1.0) -> None:
+        super().__init__()
+        if tags < 1 or weight <= 0:
+            raise ValueError(f"tags must be at least 1 and weight positive, got {tags} and {weight}.")
+        self.tags, self.weight = tags, weight
+        self.head: nn.Linear | None = None
+
+    def allocate(self, num_ids: int, dim: int) -> None:
+        """Tag vectors for rows of width ``dim``, and their biases."""
+        self.head = nn.Linear(dim, self.tags)
+        nn.init.constant_(self.head.bias, -math.log(max(self.tags - 1, 1)))
+
+    def compute(self, z: Tensor, labels: Tensor, tags: Tensor | None = None) -> Rows:
+        """Loss of every row [N]."""
+        if self.head is None:
+            raise RuntimeError("TagBCE has no tags yet: call objective.build(num_ids, dim) first.")
+        if tags is None:
+            expect_places("labels", labels, self.tags, "the tags that the objective has")
+            given = labels[:, None]
+        else:
+            expect("tags", tags, (len(z), self.tags), "the tags of every row")
+            given = tags.to(z.dtype)
+            expect_within("tags", given, 0, 1, "whether a row has a tag")
+        weight = self.weight
+
+        def block(x: Tensor, y: Tensor, vectors: Tensor, bias: Tensor) -> Tensor:
+            logits = torch.addmm(bias, x, vectors.T)
+            places = torch.arange(len(bias), device=y.device)
+            has = y if y.is_floating_point() else (y == places).to(x.dtype)
+            return (has * weight * softplus(-logits) + (1 - has) * softplus(logits)).mean(1)
+
+        return by_rows(block, (z, given), (self.head.weight, self.head.bias), columns=self.tags), None

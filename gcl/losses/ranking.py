@@ -3,9 +3,11 @@
 import math
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from gcl.losses.base import Objective, Rows
+from gcl.losses.checks import expect, expect_within
 from gcl.losses.functional.numerics import softplus
 from gcl.losses.functional.streaming import by_rows
 from gcl.losses.slots.kernels import Link, link
@@ -20,6 +22,9 @@ class BPR(Objective):
     ``positive`` [B] scores s_i, ``negative`` [B, m] scores s_j; any real numbers, usually dot products. The gradient of
     a pair is -sigmoid(s_j - s_i) and never saturates at a wrong order, unlike -log(eps + sigmoid). Equal scores: log 2.
     With m = 1 it is InfoNCE with one negative and temperature 1; :class:`MWLoss` compares across rows.
+
+    ``weights=`` [B] or [B, m] in [-1, 1] say how far a pair is to be trusted: it counts |w|, and where w < 0 the other
+    way round (noise-aware, by the difference in quality of the two; Fang et al., CLHA, LREC-COLING 2024).
     Rendle et al., BPR (UAI 2009).
     """
 
@@ -36,9 +41,16 @@ class BPR(Objective):
         "kernel": "PairRank(phi='softplus', pool='mean')",
     }
 
-    def compute(self, positive: Tensor, negative: Tensor) -> Rows:
+    def compute(self, positive: Tensor, negative: Tensor, weights: Tensor | None = None) -> Rows:
         """Mean over its negatives of every row [B]; a row without negatives is 0."""
-        return softplus(negative - positive[:, None]).sum(1) / max(negative.shape[1], 1), None
+        gap = negative - positive[:, None]
+        if weights is None:
+            return softplus(gap).sum(1) / max(negative.shape[1], 1), None
+        shape = (len(positive),) if weights.dim() == 1 else tuple(negative.shape)
+        expect("weights", weights, shape, "trust in every row, or in every pair")
+        expect_within("weights", weights, -1, 1, "trust in a pair, below 0 in its opposite")
+        trust = (weights[:, None] if weights.dim() == 1 else weights).to(gap.dtype)
+        return (trust.abs() * softplus(torch.where(trust < 0, -gap, gap))).sum(1) / max(negative.shape[1], 1), None
 
 
 class MWLoss(Objective):

@@ -1,5 +1,6 @@
 """Contrast in another geometry: kernels of distances, shifted spheres, bits."""
 
+import copy
 from typing import Literal
 
 import torch
@@ -62,7 +63,8 @@ class KernelInfoNCE(Objective):
             self.first = _layout(MixedKernel(gamma, share, temperature), 1.0)
         else:
             self.first = _layout(PowerKernel(gamma), temperature)
-        self.second = _layout(PowerKernel(2.0), temperature) if mix in ("loss", "concat") else None
+        # Its own temperature: a scheduled one would move twice a call.
+        self.second = _layout(PowerKernel(2.0), copy.deepcopy(temperature)) if mix in ("loss", "concat") else None
 
     def describe(self) -> dict[str, str]:
         """The slots of the first kernel, and the mixture."""

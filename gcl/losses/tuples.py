@@ -1,6 +1,7 @@
 """Objectives of more than two modalities at once, and of bags."""
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -105,11 +106,17 @@ class BestMatch(Objective):
     A row is a bag of ``size`` vectors side by side, [B, size * d]; zero vectors are absent. s_FN(i, j) = mean over
     members f of bag i of max over members n of bag j of cos(f, n), s_NF the other way; L = InfoNCE by s_FN from z1 to
     z2 plus InfoNCE by s_NF from z2 to z1. size = 1 is twice :class:`CLIPLoss` of a fixed temperature. Duplicates in a
-    bag change no maximum. Sun et al., SECLA (2022).
+    bag change no maximum. ``form="hinge"`` has mean over j of max(0, m - s(i, i) + s(i, j)) in place of InfoNCE.
+
+    With ``null`` every member may stay unmatched at that score: its best match is never worse. Without it a member
+    whose partner is missing pulls at a stranger. Sun et al., SECLA (2022); the null's score is a number here.
 
     Args:
         size: vectors a bag; divides the width.
-        temperature: τ > 0.
+        temperature: τ > 0, of the contrast.
+        form: ``contrast`` or ``hinge``.
+        margin: m, of the hinge.
+        null: score in [-1, 1] of no match, or None for none.
     """
 
     kind = "pair"
@@ -124,11 +131,23 @@ class BestMatch(Objective):
         "views": "both directions, added",
     }
 
-    def __init__(self, size: int = 1, temperature: float = 0.1) -> None:
+    def __init__(
+        self,
+        size: int = 1,
+        temperature: float = 0.1,
+        form: Literal["contrast", "hinge"] = "contrast",
+        margin: float = 0.2,
+        null: float | None = None,
+    ) -> None:
         super().__init__()
         if size < 1:
             raise ValueError(f"size must be at least 1, got {size}.")
-        self.size, self.temperature = size, positive_temperature(temperature)
+        if form not in ("contrast", "hinge"):
+            raise ValueError(f"form must be contrast or hinge, got {form!r}.")
+        if null is not None and not -1 <= null <= 1:
+            raise ValueError(f"null must be in [-1, 1], the range of a cosine, or None, got {null}.")
+        self.size, self.temperature, self.margin = size, positive_temperature(temperature), margin
+        self.form, self.null = form, null
 
     def compute(self, z1: Tensor, z2: Tensor, ids: Tensor | None = None) -> Rows:
         """Loss of every bag [B]."""
@@ -136,16 +155,22 @@ class BestMatch(Objective):
             raise ValueError(f"the width must be a multiple of size {self.size}, got {z1.shape[1]}.")
         bags = [normalise(z.view(len(z), self.size, -1)) for z in (z1, z2)]
         place = torch.arange(len(z1), device=z1.device)
-        key, tau = place if ids is None else ids, self.temperature
+        key, least = place if ids is None else ids, -1.0 if self.null is None else self.null
+        margin, tau = (self.margin, 1.0) if self.form == "hinge" else (None, self.temperature)
 
         def block(f: Tensor, i: Tensor, at: Tensor, n: Tensor, j: Tensor) -> Tensor:
             present, there = f.abs().sum(2) > 0, n.abs().sum(2) > 0
             s = torch.einsum("rmd,jnd->rjmn", f, n).masked_fill(~there[None, :, None], -1.0)
-            best = s.amax(3).masked_fill(~present[:, None], 0.0).sum(2)
+            best = s.amax(3).clamp_min(least).masked_fill(~present[:, None], 0.0).sum(2)
             logits = best / present.sum(1).clamp_min(1)[:, None] / tau
             own = at[:, None] == torch.arange(len(j), device=j.device)
             hidden = (i[:, None] == j) & ~own
-            return lse(logits.masked_fill(hidden, -math.inf)) - (logits * own).sum(1)
+            positive = (logits * own).sum(1)
+            if margin is None:
+                return lse(logits.masked_fill(hidden, -math.inf)) - positive
+            other = ~(hidden | own)
+            gap = (margin - positive[:, None] + logits).clamp_min(0.0).masked_fill(~other, 0.0)
+            return gap.sum(1) / other.sum(1).clamp_min(1)
 
         width = len(z1) * self.size**2
         one = by_rows(block, (bags[0], key, place), (bags[1], key), columns=width)

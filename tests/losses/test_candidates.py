@@ -175,4 +175,4 @@ def test_errors(views):
 
 def test_the_slots_say_so():
     told = Contrast(candidates=Queue(8), negatives="none").describe()["negatives"]
-    assert told == "given further rows, Queue(size=8, age=None)"
+    assert told == "further rows of z2, Queue(size=8, age=None)"

@@ -312,7 +312,8 @@ def test_the_random_state_goes_on_as_after_one_pass(views):
         (lambda: Symmetric("SupCon"), "objective must be of kind pair, got one of kind labelled"),
         (lambda: PerHead("BPR"), "objective must be of kind pair, got one of kind ranking"),
         (lambda: PerHead(heads=0), "heads must be at least 1, got 0"),
-        (lambda: cached_backward(InfoNCE(), [], 4, 0), "chunk must be at least 1, got 0"),
+        (lambda: cached_backward(InfoNCE(), [], 4, 0), "rows and chunk must be at least 1, got 4 and 0"),
+        (lambda: cached_backward(InfoNCE(), [], 0, 4), "rows and chunk must be at least 1, got 0 and 4"),
     ],
 )
 def test_errors(make, text):

@@ -86,6 +86,36 @@ def test_cacr(views, detach, eye, collapsed):
 
 
 @pytest.mark.parametrize("detach", [False, True])
+def test_cacr_of_other_costs(views, detach, eye):
+    cube = torch.stack(views)
+
+    def parts(z):
+        z = units(z)
+        fix = (lambda x: x.detach()) if detach else (lambda x: x)
+        for i in range(9):
+            c = torch.stack([(z[0, i] - z[k, i]).square().sum() for k in (1, 2)])
+            n = torch.stack([(z[0, i] - z[k, j]).square().sum() for k in (1, 2) for j in range(9) if j != i])
+            yield c, n, (fix(1.5 * c).softmax(0) * c).sum(), fix(-2.5 * n).softmax(0)
+
+    def rbf(z):
+        found = list(parts(z))
+        return mean([a for *_, a, _ in found]) + mean([(w * torch.exp(-3 * n)).sum() for _, n, _, w in found]).log()
+
+    def debiased(z):
+        return mean([a - ((w * n).sum() - 0.1 * c.mean()) / 0.9 for c, n, a, w in parts(z)])
+
+    same(CACR(1.5, 2.5, detach, cost="rbf", sharpness=3.0), rbf, cube)
+    same(CACR(1.5, 2.5, detach, tau_plus=0.1), debiased, cube)
+    same(CACR(1.5, 2.5, detach, tau_plus=0.0), CACR(1.5, 2.5, detach), cube)
+    pair = torch.stack([eye, eye])
+    assert CACR(cost="rbf")(pair).item() == pytest.approx(-4.0), "exp(-2 * 2) of every negative"
+    far = torch.stack([eye, eye.roll(1, 0)]).requires_grad_()
+    plain, biased = (torch.autograd.grad(CACR(tau_plus=t)(far), far)[0] for t in (0.0, 0.3))
+    towards = (far[1] - far[0]).detach()
+    assert (biased[0] * towards).sum() < (plain[0] * towards).sum() <= 0, "positives attract more"
+
+
+@pytest.mark.parametrize("detach", [False, True])
 def test_limits_of_cacr(views, detach):
     """Even weights give means, sharp ones the farthest positive and the closest negative; one positive weighs 1."""
     cube = torch.stack(views)
@@ -204,6 +234,9 @@ def test_kcl_does_not_depend_on_the_batch_size(views):
     [
         (lambda: AlignUniform(-1), "gamma must be at least 0, power and t positive, got -1"),
         (lambda: CACR(-1), "attract and repel must be at least 0, got -1"),
+        (lambda: CACR(cost="cube"), "cost must be square or rbf, got 'cube'"),
+        (lambda: CACR(cost="rbf", sharpness=0), "sharpness must be a positive number, got 0"),
+        (lambda: CACR(cost="rbf", tau_plus=0.1), r"tau_plus must be in \[0, 1\), and 0 with cost='rbf', got 0.1"),
         (lambda: DecoupledUniformity(ridge=-1), "t must be positive and ridge at least 0"),
         (lambda: DecoupledUniformity(kernel="x"), "kernel must be rbf or cosine, got 'x'"),
         (lambda: Dispersive("x"), "form must be l2, cosine, hinge or covariance, got 'x'"),

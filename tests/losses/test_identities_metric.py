@@ -19,6 +19,13 @@ def kernel(positions):
     return torch.exp(-gap.square() / 2) * (1 - torch.eye(len(positions), dtype=torch.float64))
 
 
+def tags_of(a, b):
+    """TagBCE whose tag vectors are ten times z2's unit rows."""
+    loss = fixed(L.TagBCE(B))
+    given = {"head.weight": 10 * units(b), "head.bias": torch.full((B,), -10.0, dtype=torch.float64)}
+    return torch.func.functional_call(loss, given, (units(a), ALONE))
+
+
 def open_gates():
     loss = fixed(L.GatedContrast(3, mixed=0, temperature=0.3))
     with torch.no_grad():
@@ -150,6 +157,7 @@ LABELLED = {
 }
 
 PAIRED = {
+    "TagBCE: SigLIP / T on unit rows": (tags_of, lambda a, b: L.SigLIP(learn=False).double()(a, b) / B),
     "SupCon: NTXent on two stacked views [out]": (stacked(L.SupCon(0.3)), L.NTXent(0.3)),
     "SupCon: NTXent on two stacked views [in]": (stacked(L.SupCon(0.3, "in")), L.NTXent(0.3)),
     "WSP: NTXent on two stacked views of distinct positions": (

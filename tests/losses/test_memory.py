@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from gcl.losses import CKD, NNCLR, CLIPLoss, CrossBatchMemory, InfoNCE, MoCo, SupCon
-from gcl.losses.slots.candidates import Queue
+from gcl.losses import CKD, GML, NNCLR, CLIPLoss, CrossBatchMemory, InfoNCE, MoCo, SupCon
+from gcl.losses.slots.candidates import BalancedQueue, Queue
 from tests.losses.reference import cosines, info_nce_row, mean, queue_of, same
 
 
@@ -111,6 +111,56 @@ def test_cross_batch_memory(views):
         CrossBatchMemory("ConR").build(9, 5).double()(views[0], labels.double())
     with pytest.raises(ValueError, match="needs an objective with one value a row, SCoRe gives 1"):
         CrossBatchMemory("SCoRe").build(9, 5).double()(views[0], labels)
+
+
+def test_a_ring_for_every_label():
+    """Against lists of the last rows of each label, through pushes of all sizes."""
+    queue = BalancedQueue(6, [2.0, 1.0, 0.0], base=2)
+    assert queue.room.tolist() == [6, 4, 2] and queue.size == 12
+    queue.allocate(0, 1)
+    assert len(queue.stored()[0]) == 0
+    draw, kept, count = torch.Generator().manual_seed(0), {0: [], 1: [], 2: []}, 0
+    for size in (3, 1, 0, 9, 30, 2):
+        labels = torch.randint(3, (size,), generator=draw)
+        values = torch.arange(count, count + size, dtype=torch.float32)
+        count += size
+        queue.push(values[:, None], labels)
+        for label, value in zip(labels.tolist(), values.tolist(), strict=True):
+            kept[label] = [*kept[label], value][-int(queue.room[label]) :]
+        held, of = queue.stored()
+        for label in range(3):
+            assert sorted(held[of == label, 0].tolist()) == kept[label]
+    other = BalancedQueue(6, [2.0, 1.0, 0.0], base=2)
+    other.allocate(0, 1)
+    other.load_state_dict(queue.state_dict())
+    assert torch.equal(other.stored()[0], queue.stored()[0])
+    none = BalancedQueue(0, [1.0, 1.0], base=0)
+    none.allocate(0, 1)
+    none.push(rows(1, 2), torch.tensor([0, 1]))
+    assert len(none.stored()[0]) == 0
+
+
+def test_cross_batch_memory_keeps_rare_labels(views):
+    common, rare = torch.zeros(9, dtype=torch.long), torch.tensor([0, 0, 0, 0, 1, 0, 0, 0, 0])
+    loss = CrossBatchMemory("GML", size=4, prior=[0.9, 0.1]).build(9, 5).double()
+    plain = CrossBatchMemory("GML", size=14).build(9, 5).double()
+    for memory in (loss, plain):
+        memory(views[0], rare)
+        for _ in range(3):
+            memory(views[1], common)
+    assert 1 in loss.queue.stored()[1].tolist() and 1 not in plain.queue.stored()[1].tolist()
+    held, past = loss.queue.stored()
+    stack = torch.cat([views[2], held.double()])
+    expected, valid = GML().compute(stack, torch.cat([rare, past]))
+    torch.testing.assert_close(loss(views[2], rare), expected[:9][valid[:9]].mean())
+    with pytest.raises(ValueError, match=r"labels must be in 0 .. 1, the labels that prior has a number for, got 2"):
+        loss(views[0], common + 2)
+    with pytest.raises(ValueError, match="prior must hold a number >= 0 for every label and one above 0"):
+        CrossBatchMemory(prior=[0, 0])
+    with pytest.raises(ValueError, match="size and base must be at least 0, got -1 and 5"):
+        CrossBatchMemory(size=-1, prior=[1.0])
+    with pytest.raises(RuntimeError, match="queue has no room yet"):
+        CrossBatchMemory(prior=[1.0, 1.0])(views[0], rare)
 
 
 def test_errors(views):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from gcl.losses import JSD, Contrast, EnergyHinge, InfoNCE, MarginContrastive, SigLIP
+from gcl.losses import JSD, Contrast, EnergyHinge, InfoNCE, MarginContrastive, SigLIP, TagBCE
 from tests.losses.reference import cosines, mean, same
 
 pytestmark = pytest.mark.usefixtures("streamed")
@@ -153,3 +153,45 @@ def test_rows_without_negatives(views):
 def test_errors(make, text):
     with pytest.raises(ValueError, match=text):
         make()
+
+
+@pytest.mark.parametrize("kind", [torch.bool, torch.long, torch.float64])
+def test_tag_bce(views, kind):
+    torch.manual_seed(0)
+    loss = TagBCE(6, weight=1.7).build(9, 5).double()
+    tags = torch.rand(9, 6, generator=torch.Generator().manual_seed(1)) < 0.4
+    labels = torch.tensor([0, 5, 2, 2, 1, 0, 3, 4, 4])
+    head, bias = (p.detach() for p in (loss.head.weight, loss.head.bias))
+
+    def naive(z, c, b, has):
+        terms = []
+        for i in range(9):
+            for t in range(6):
+                p = 1 / (1 + torch.exp(-(z[i] @ c[t] + b[t])))
+                terms.append(-1.7 * torch.log(p) if has[i, t] else -torch.log(1 - p))
+        return mean(terms)
+
+    def ours(z, c, b, **options):
+        given = {"head.weight": c, "head.bias": b}
+        return torch.func.functional_call(loss, given, (z, labels), options)
+
+    same(lambda *x: ours(*x, tags=tags.to(kind)), lambda *x: naive(*x, tags), views[0], head, bias)
+    one = labels[:, None] == torch.arange(6)
+    same(ours, lambda *x: naive(*x, one), views[0], head, bias)
+    expected = 1.0 / 6
+    assert torch.sigmoid(bias).tolist() == pytest.approx([expected] * 6, rel=1e-6)
+
+
+def test_tag_bce_errors(views):
+    labels = torch.zeros(9, dtype=torch.long)
+    with pytest.raises(ValueError, match="tags must be at least 1 and weight positive, got 0 and 1"):
+        TagBCE(0)
+    with pytest.raises(RuntimeError, match="TagBCE has no tags yet: call objective.build"):
+        TagBCE()(views[0], labels)
+    loss = TagBCE(4).build(9, 5).double()
+    with pytest.raises(ValueError, match=r"labels must be in 0 .. 3, the tags that the objective has, got 4 to 4"):
+        loss(views[0], labels + 4)
+    with pytest.raises(ValueError, match=r"tags must be \[9, 4\], the tags of every row, got \[9, 3\]"):
+        loss(views[0], labels, tags=torch.zeros(9, 3))
+    with pytest.raises(ValueError, match="tags must be in 0 .. 1, whether a row has a tag, got 2 to 2"):
+        loss(views[0], labels, tags=torch.full((9, 4), 2))

@@ -25,6 +25,29 @@ def test_bpr_is_its_formula(views):
     same(BPR(), naive, positive, negative)
 
 
+def test_bpr_of_pairs_that_are_trusted_more_or_less(views):
+    positive, negative = views[0][:, 0], views[1]
+    draw = torch.Generator().manual_seed(4)
+    for shape in ((9,), (9, 5)):
+        trust = 2 * torch.rand(shape, generator=draw) - 1
+        trust[0] = 0
+
+        def naive(p, n):
+            w = trust.double() if trust.dim() == 2 else trust.double()[:, None].expand(9, 5)  # noqa: B023
+            gaps = [(w[i, j], n[i, j] - p[i]) for i in range(9) for j in range(5)]
+            return mean([abs(w) * torch.log(1 + torch.exp(-gap if w < 0 else gap)) for w, gap in gaps])
+
+        same(lambda p, n: BPR()(p, n, weights=trust), naive, positive, negative)  # noqa: B023
+    torch.testing.assert_close(BPR()(positive, negative, weights=torch.ones(9)), BPR()(positive, negative))
+    for weights, words in (
+        (torch.ones(4), r"weights must be \[9\], trust in every row, or in every pair, got \[4\]"),
+        (torch.ones(9, 4), r"weights must be \[9, 5\]"),
+        (torch.full((9,), 2.0), "weights must be in -1 .. 1, trust in a pair, below 0 in its opposite, got 2 to 2"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            BPR()(positive, negative, weights=weights)
+
+
 def test_bpr_keeps_its_slope_where_the_order_is_wrong():
     """-log(eps + sigmoid) saturates at 23.03 and stops pulling; softplus does not."""
     positive = torch.tensor([-60.0], requires_grad=True)

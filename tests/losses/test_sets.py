@@ -8,6 +8,7 @@ import torch
 from gcl.losses import MMD, Farcon, MutualInformation, SepCLR, SwAV
 from gcl.losses.clusters import sinkhorn
 from gcl.losses.functional import partition as module
+from gcl.losses.functional.discrepancy import mmd
 from gcl.losses.sets import joint_entropy_loss
 from tests.losses.reference import log_sum, mean, same
 from tests.losses.test_energies import naive_uniformity, units
@@ -216,6 +217,11 @@ def test_swav_queue(views):
 def test_errors(make, text):
     with pytest.raises(ValueError, match=text):
         make()
+
+
+def test_a_discrepancy_of_nothing_is_not_defined():
+    with pytest.raises(ValueError, match="x and y must have a row each, got 0 and 3"):
+        mmd(torch.zeros(0, 2), torch.zeros(3, 2))
 
 
 def test_swav_unbuilt(views):

@@ -97,6 +97,43 @@ def test_gated_contrast(views, sparsity, monkeypatch):
     )
 
 
+def test_hard_gates(views):
+    """Open or shut by the sign of the logit, moved by noise in training alone; the slope is that of the sigmoid."""
+    torch.manual_seed(0)
+    hard = GatedContrast(4, mixed=0, temperature=0.3, width=3, gate="hard").build(9, 5).double().eval()
+    pair = torch.tensor(0), torch.tensor(2)
+    logits = hard.filter(hard.embeddings(pair[0]) * hard.embeddings(pair[1])).detach()
+    assert 0 < (logits > 0).sum() < 5
+    assert torch.equal(hard.gate(*pair).detach(), (logits > 0).double())
+    slope = torch.autograd.grad(hard.gate(*pair).sum(), hard.filter.bias)[0]
+    torch.testing.assert_close(slope, torch.sigmoid(logits) * (1 - torch.sigmoid(logits)))
+    hard.train()
+    drawn = torch.stack([hard.gate(*pair).detach() for _ in range(4000)])
+    assert set(drawn.unique().tolist()) == {0.0, 1.0}
+    torch.testing.assert_close(drawn.mean(0), torch.sigmoid(logits), atol=0.03, rtol=0)
+    hard.generator = torch.Generator().manual_seed(5)
+    first = hard.gate(*pair)
+    hard.generator = torch.Generator().manual_seed(5)
+    assert torch.equal(first, hard.gate(*pair))
+    labels = LABELS
+    chosen = {(int(a), int(b)): hard.eval().gate(a, b).detach() for a in labels for b in labels}
+
+    def naive(z):
+        rows = []
+        for a in range(4):
+            s = cosines(chosen[a, a] * z + 1e-30, chosen[a, a] * z + 1e-30) / 0.3
+            mine = [i for i in range(9) if labels[i] == a]
+            for i in mine:
+                others = [s[i, j] for j in mine if j != i]
+                if others:
+                    rows.append(log_sum([s[i, j] for j in range(9) if j != i]) - mean(others))
+        return mean(rows)
+
+    torch.testing.assert_close(hard(views[0], labels), naive(views[0]), rtol=1e-6, atol=1e-6)
+    with pytest.raises(ValueError, match="gate must be soft or hard, got 'open'"):
+        GatedContrast(gate="open")
+
+
 def test_inter_clr(views):
     loss = InterCLR(0.2, weight=1.0, negatives=3, pool=9).build(12, 5).double()
     ids = torch.arange(9)

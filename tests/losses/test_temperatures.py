@@ -16,7 +16,7 @@ from gcl.losses import (
     KernelInfoNCE,
     SupCon,
 )
-from gcl.losses.slots.temperatures import AlignmentAdaptive, Temperature
+from gcl.losses.slots.temperatures import AlignmentAdaptive, Scheduled, Temperature
 from gcl.losses.slots.weightings import Hardness
 
 ALIGNMENT = {"name": "alignment", "value": 0.3, "alpha": 0.9}
@@ -97,3 +97,12 @@ def test_a_temperature_a_row(views):
     tau = 0.5 + torch.cosine_similarity(*views[:2], dim=1).abs()
     expected = [InfoNCE(t.item()).rows(*views[:2])[i] for i, t in enumerate(tau)]
     torch.testing.assert_close(CKD(Rowwise()).build(9, 5).double().rows(*views[:2]), torch.stack(expected))
+
+
+def test_two_kernels_do_not_share_a_schedule(views):
+    """One schedule for both would move twice a call."""
+    for mix in ("loss", "concat"):
+        loss = KernelInfoNCE(Scheduled(0.1, 0.5, 8), mix=mix).double()
+        for _ in range(3):
+            loss(*views[:2])
+        assert [int(m.calls) for m in loss.modules() if isinstance(m, Scheduled)] == [3, 3]

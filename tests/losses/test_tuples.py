@@ -82,16 +82,19 @@ def test_two_collinear_modalities_make_the_logits_even(eye, collapsed):
         assert all(bool(torch.isfinite(p.grad).all()) for p in parts)
 
 
-def naive_bags(a, b, size, tau):
+def naive_bags(a, b, size, tau, null=-1.0, margin=None):
     a, b = (z.reshape(len(z), size, -1) for z in (a, b))
 
     def score(f, n):
         f, n = (units(z[z.abs().sum(1) > 0]) for z in (f, n))
-        return (f @ n.T).amax(1).mean()
+        return sum(max(row.max(), torch.tensor(null, dtype=row.dtype)) for row in f @ n.T) / len(f)
 
     forth = torch.stack([torch.stack([score(f, n) for n in b]) for f in a]) / tau
     back = torch.stack([torch.stack([score(n, f) for f in a]) for n in b]) / tau
-    target = torch.arange(len(a))
+    target, count = torch.arange(len(a)), len(a)
+    if margin is not None:
+        pairs = [(s, i, j) for s in (forth, back) for i in range(count) for j in range(count) if i != j]
+        return sum((margin - s[i, i] + s[i, j]).clamp_min(0) for s, i, j in pairs) / (count * (count - 1))
     return torch.nn.functional.cross_entropy(forth, target) + torch.nn.functional.cross_entropy(back, target)
 
 
@@ -103,6 +106,18 @@ def test_best_match():
     absent = a.clone()
     absent[1, 8:] = 0
     torch.testing.assert_close(BestMatch(3, 0.2)(absent, b), naive_bags(absent, b, 3, 0.2))
+
+
+@pytest.mark.parametrize("null", [None, 0.4])
+def test_best_match_with_a_null_and_by_hinges(null):
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(5, 12, generator=generator, dtype=torch.float64) for _ in range(2))
+    least = -1.0 if null is None else null
+    same(BestMatch(3, 0.2, null=null), lambda x, y: naive_bags(x, y, 3, 0.2, least), a, b)
+    hinged = BestMatch(3, form="hinge", margin=0.3, null=null)
+    same(hinged, lambda x, y: naive_bags(x, y, 3, 1.0, least, 0.3), a, b)
+    assert hinged(a, b).item() > 0 and BestMatch(3, form="hinge", margin=0.0)(a, a).item() == 0
+    assert BestMatch(3, form="hinge")(a[:1], b[:1]).item() == 0, "no other bag"
 
 
 def test_duplicates_in_the_other_bag_change_nothing():
@@ -118,6 +133,8 @@ def test_duplicates_in_the_other_bag_change_nothing():
         (lambda: GRAM(smoothing=1), r"smoothing must be in \[0, 1\) and eps positive, got 1"),
         (lambda: GRAM()((torch.eye(3), torch.ones(3, 2))), "modalities must have one width, got 3, 2"),
         (lambda: BestMatch(0), "size must be at least 1, got 0"),
+        (lambda: BestMatch(form="square"), "form must be contrast or hinge, got 'square'"),
+        (lambda: BestMatch(null=2.0), r"null must be in \[-1, 1\], the range of a cosine, or None, got 2.0"),
         (lambda: BestMatch(2)(torch.eye(3), torch.eye(3)), "the width must be a multiple of size 2, got 3"),
     ],
 )

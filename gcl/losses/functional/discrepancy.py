@@ -39,8 +39,10 @@ def mmd(
         unbiased: leave out the diagonals; may be negative; needs two rows of each.
 
     Raises:
-        ValueError: if ``unbiased`` and a sample has one row.
+        ValueError: if a sample has no row, or one with ``unbiased``.
     """
+    if not min(len(x), len(y)):
+        raise ValueError(f"x and y must have a row each, got {len(x)} and {len(y)}: a mean of none is not defined.")
     if unbiased and min(len(x), len(y)) < 2:
         rule = "unbiased=True leaves out a row with itself, so x and y need two rows each"
         raise ValueError(f"{rule}, got {len(x)} and {len(y)}. Give more rows, or take unbiased=False.")

@@ -1,6 +1,6 @@
 """The exchangeable parts of an objective: candidates, relation, similarity, margin, temperature, weighting, kernel."""
 
-from gcl.losses.slots.candidates import Candidates, Interpolated, Noise, Queue
+from gcl.losses.slots.candidates import BalancedQueue, Candidates, Interpolated, Noise, Queue
 from gcl.losses.slots.kernels import Debiased, Energy, Kernel, LogRatio, PairRank, Pointwise, Reweighted, Summary
 from gcl.losses.slots.margins import (
     AdditiveShift,
@@ -47,6 +47,7 @@ __all__ = [
     "AlignmentAdaptive",
     "Angular",
     "AngularShift",
+    "BalancedQueue",
     "BatchNormShift",
     "Below",
     "BelowPositive",

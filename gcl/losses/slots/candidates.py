@@ -1,7 +1,7 @@
 """Candidates beside the batch: a memory of past rows, mixtures of them, noise."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from gcl.arguments import Recorded
 from gcl.losses.base import Stateful
+from gcl.losses.checks import expect_places
 from gcl.losses.functional.mixing import beta
 from gcl.losses.slots.resolve import resolve
 
@@ -95,6 +96,64 @@ class Queue(Stateful, Candidates):
         if self.memory is None:
             raise RuntimeError("The queue has no room yet: call objective.build(num_ids, dim) first.")
         return self.memory
+
+
+class BalancedQueue(Stateful, Recorded, nn.Module):
+    """A ring for every label: the last rows of each, so that frequent labels do not drive rare ones out.
+
+    Label y, of 0 .. C - 1, has room for ``base`` rows and its share of ``size`` more, in proportion to ``prior``. Suh &
+    Seo, Long-Tailed Recognition by Mutual Information Maximization (ICML 2023).
+    """
+
+    memory: Tensor | None
+    room: Tensor
+    written: Tensor
+
+    def __init__(self, size: int, prior: Sequence[float], base: int = 5) -> None:
+        super().__init__()
+        if size < 0 or base < 0:
+            raise ValueError(f"size and base must be at least 0, got {size} and {base}.")
+        if not len(prior) or min(prior) < 0 or not sum(prior) > 0:
+            raise ValueError(f"prior must hold a number >= 0 for every label and one above 0, got {list(prior)}.")
+        share = torch.tensor(list(prior), dtype=torch.float64) / sum(prior)
+        room = base + (share * size).round().long()
+        self.size = int(room.sum())
+        self.remembers = self.size > 0
+        self.register_buffer("memory", None)
+        self.register_buffer("room", room)
+        self.register_buffer("written", torch.zeros_like(room))
+
+    def allocate(self, num_ids: int, dim: int) -> None:
+        """Room for rows of width ``dim``."""
+        self.memory = torch.zeros(self.size, dim)
+
+    def stored(self) -> tuple[Tensor, Tensor]:
+        """The rows held [K, d] and their labels [K], label by label."""
+        if self.memory is None:
+            raise RuntimeError("The queue has no room yet: call objective.build(num_ids, dim) first.")
+        place = torch.arange(self.size, device=self.room.device)
+        label = torch.repeat_interleave(torch.arange(len(self.room), device=self.room.device), self.room)
+        held = place - self._starts()[label] < self.written[label]
+        return self.memory[held], label[held]
+
+    @torch.no_grad()
+    def push(self, rows: Tensor, labels: Tensor) -> None:
+        """Write rows [n, d] of labels [n], the oldest of each label are lost."""
+        if self.memory is None:
+            raise RuntimeError("The queue has no room yet: call objective.build(num_ids, dim) first.")
+        expect_places("labels", labels, len(self.room), "the labels that prior has a number for")
+        order = labels.argsort(stable=True)
+        label = labels[order]
+        count = torch.zeros_like(self.room).index_add(0, label, torch.ones_like(label))
+        rank = torch.arange(len(label), device=label.device) - (count.cumsum(0) - count)[label]
+        last = rank >= count[label] - self.room[label]
+        label, rank, order = label[last], rank[last], order[last]
+        place = self._starts()[label] + (self.written[label] + rank) % self.room[label].clamp_min(1)
+        self.memory[place] = rows[order].detach().to(self.memory.dtype)
+        self.written += count
+
+    def _starts(self) -> Tensor:
+        return self.room.cumsum(0) - self.room
 
 
 class Interpolated(Queue):

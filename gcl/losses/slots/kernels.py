@@ -55,7 +55,7 @@ class LogRatio(Kernel):
     ``denominator``: ``all`` positives and negatives; ``negatives`` alone (then a row without negatives does not
     count). ``positives``: how several are aggregated: ``mean`` of logs, log of the ``sum``, log of the ``average``.
     A denominator of this positive and the negatives needs every positive by itself, which a summary does not hold; with
-    one positive it is ``all``, and :class:`gcl.losses.PolyView` has it for several.
+    one positive it is ``all``, and :class:`gcl.losses.RelationContrast` has it for several.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class LogRatio(Kernel):
     ) -> None:
         super().__init__()
         if denominator not in ("all", "negatives"):
-            hint = "Where a row has one positive, all is that positive and the negatives; for several see PolyView."
+            hint = "Where a row has one positive, all is that positive and the negatives; for several see RelationContrast."
             raise ValueError(f"denominator must be all or negatives, got {denominator!r}. {hint}")
         if positives not in ("mean", "sum", "average"):
             raise ValueError(f"positives must be mean, sum or average, got {positives!r}.")
