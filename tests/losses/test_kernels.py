@@ -10,7 +10,7 @@ from gcl.losses.slots.kernels import LogRatio
 @pytest.mark.parametrize("value", ["self", "al"])
 def test_a_log_ratio_knows_its_denominators(value):
     """Anything but all was once the decoupled loss."""
-    with pytest.raises(ValueError, match=f"denominator must be all or negatives, got '{value}'.*see PolyView"):
+    with pytest.raises(ValueError, match=f"denominator must be all or negatives, got '{value}'.*see RelationContrast"):
         LogRatio(value)
     with pytest.raises(ValueError, match="denominator must be all or negatives"):
         Contrast(kernel={"name": "all", "denominator": value})

@@ -65,7 +65,7 @@ class LogRatio(Kernel):
     ) -> None:
         super().__init__()
         if denominator not in ("all", "negatives"):
-            hint = "Where a row has one positive, all is that positive and the negatives; for several see RelationContrast."
+            hint = "With one positive a row, all is that positive and the negatives; for several see RelationContrast."
             raise ValueError(f"denominator must be all or negatives, got {denominator!r}. {hint}")
         if positives not in ("mean", "sum", "average"):
             raise ValueError(f"positives must be mean, sum or average, got {positives!r}.")
