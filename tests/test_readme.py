@@ -39,7 +39,7 @@ def test_own_parts_train_from_the_command_line(folder):
 
 def test_an_objective_of_slots():
     text = next(text for kind, text in BLOCKS if kind == "python" and "Contrast(" in text and "import gcl" not in text)
-    run(ROOT, "-c", text + "\nimport torch\nassert loss(torch.eye(4), torch.eye(4)).isfinite()")
+    run(ROOT, "-c", text + "\nimport torch\nassert loss(torch.eye(4, 64), torch.eye(4, 64)).isfinite()")
 
 
 def test_own_model_passes_the_suite(folder):
