@@ -21,8 +21,9 @@ class Features(nn.Module):
 
     def __init__(self, modality: Modality, finetune: bool = False) -> None:
         super().__init__()
-        whole = bool(modality.present.all())
-        values = modality.values if whole else modality.values.masked_fill(~modality.present[:, None], 0)
+        rows = (~modality.present).nonzero().flatten()
+        clean = not bool((modality.values.index_select(0, rows) != 0).any())  # then a mapped file stays on disk
+        values = modality.values if clean else modality.values.index_fill(0, rows, 0)
         if finetune:
             self.values = nn.Parameter(values.float().clone())
         else:

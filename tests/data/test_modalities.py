@@ -9,6 +9,7 @@ import torch
 from safetensors.numpy import save_file
 
 from gcl.data import Modalities, Modality, Pairs, Plan, encode_text, from_arrays, load, loader, with_modalities
+from gcl.data.text import _terms
 from gcl.errors import InputError
 from gcl.testing import tiny_dataset
 
@@ -59,6 +60,22 @@ def test_rows_follow_ids_whatever_their_order(files, spec, monkeypatch, caplog):
     assert data.modalities["image"].values.dtype == (torch.float16 if half else torch.float32)
     assert data.modalities["image"].present.all() and "1 rows belong to no item" in caplog.text
     assert rows(with_modalities(arrays("abc"), {"image": spec}), "image") == {"a": [3, 4], "b": [7, 8], "c": [1, 2]}
+
+
+def test_ids_may_be_bytes_or_begin_with_a_mark_and_values_be_bfloat16(tmp_path):
+    items = ["ä", "b", "c"]
+    np.savez(tmp_path / "bytes.npz", values=VALUES[:3], ids=np.char.encode(items, "utf-8"))
+    np.save(tmp_path / "plain.npy", VALUES[:3])
+    (tmp_path / "ids.txt").write_text("\n".join(items), encoding="utf-8-sig")
+    np.save(tmp_path / "ids.npy", np.char.encode(items, "utf-8"))
+    wanted = {"ä": [1, 2], "b": [3, 4], "c": [5, 6]}
+    for spec in (
+        tmp_path / "bytes.npz",
+        {"path": tmp_path / "plain.npy", "ids": tmp_path / "ids.txt"},
+        {"path": tmp_path / "plain.npy", "ids": tmp_path / "ids.npy"},
+        {"values": torch.from_numpy(VALUES[:3]).bfloat16(), "ids": items},
+    ):
+        assert rows(arrays(items, modalities={"image": spec}), "image") == wanted
 
 
 def test_integer_ids_name_rows_and_anything_else_is_an_error(files):
@@ -115,6 +132,10 @@ def test_files_are_mapped_on_request(files):
         ({"values": VALUES * np.nan, "ids": IDS}, r"row 0 has entries that are NaN or infinite; mend"),
         ({"values": VALUES * 0, "ids": IDS}, r"no item has a row other than zeros; the modality would be empty"),
         ({"values": VALUES * 1e5, "ids": IDS, "half": True}, r"half holds values up to 65504, got 1\.2e\+06"),
+        ({"values": VALUES * np.float64(1e200), "ids": IDS}, r"m': float32 holds values up to 3\.4.*, got 1\.2e\+201"),
+        ({"values": [[1, 2], [3]], "ids": IDS}, r"modality 'm' must have rows of equal length"),
+        ({"values": VALUES, "ids": [[1, 2], [3]] * 3}, r"modality 'm': ids must have rows of equal length"),
+        ({"values": VALUES, "ids": IDS.astype("S") + b"\xff"}, r"modality 'm': ids must be text or UTF-8"),
         ({"path": "nothing.npy"}, r"There is no file of features nothing\.npy"),
         ({"path": "nothing.pt"}, r"Features must be in a file \.npy, \.npz, \.safetensors, got nothing\.pt"),
         ({"path": __file__, "ids": "x"}, r"Features must be in a file"),
@@ -196,9 +217,20 @@ def test_text_is_encoded_and_empty_text_is_missing(caplog):
         encode_text(data, "titel")
     with pytest.raises(InputError, match=r"at least one column and a dim of at least 1, got \['title'\] and 0"):
         encode_text(data, "title", dim=0)
+    with pytest.raises(InputError, match=r"text: seed must lie in \[0, 2\^32\), got -1"):
+        encode_text(data, "title", seed=-1)
     object.__setattr__(data, "item_columns", {"title": np.array([""] * 18)})
     with pytest.raises(InputError, match=r"the columns title hold no word"):
         encode_text(data, "title")
+
+
+def test_different_numbers_are_different_terms():
+    data = tiny_dataset()
+    brand, price = np.arange(1_234_560, 1_234_578), 1 + np.arange(18) / 1e8
+    object.__setattr__(data, "item_columns", {"brand": brand, "price": price, "year": np.full(18, 1995.0)})
+    assert encode_text(data, "brand", dim=18).dim == encode_text(data, "price", dim=18).dim == 18
+    assert encode_text(data, "year").dim == 1
+    assert _terms(np.array([1995.0, np.nan]), "year") == [["year=1995"], []], "a whole number has no point"
 
 
 def test_sentence_transformers_are_an_extra(monkeypatch):
