@@ -95,6 +95,9 @@ def test_bad_arguments():
         made(data, alignment=InfoNCE())
     with pytest.raises(InputError, match=r"dropout of MambaRec must lie in \[0, 1\), got 1"):
         made(data, dropout=1.0)
+    for arguments in ({"reduce": 0}, {"wide": -1}):
+        with pytest.raises(InputError, match="reduce of MambaRec must be at least 1 and wide at least 0, got "):
+            made(data, **arguments)
     lonely = Modality(torch.randn(18, 3), torch.arange(18) == 4)
     with pytest.raises(InputError, match="'sound' is known of one item only; MambaRec needs two, or leave it out"):
         made(replace(data, modalities={"sound": lonely}))
