@@ -25,6 +25,7 @@ VARIANTS = {
         {},
         {"eta": 0.0, "noise_weight": 0.0, "anchor_weight": 0.0, "fusion_weight": 0.0, "finetune": True},
         {
+            "purify": False,
             "anchor": AnchorStar(0.2),
             "detach_anchor": True,
             "views": [ModulusNoise(0.1, "constant"), ModulusNoise(0.2, "sigmoid")],
