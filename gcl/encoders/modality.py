@@ -11,7 +11,7 @@ class Features(nn.Module):
     """The rows of one modality as a model reads them, float32 [num_items, w]; rows of items that lack it are 0.
 
     Held as a non-persistent buffer (a model is rebuilt with its data set), or with ``finetune`` as a parameter that
-    starts from the features, as many methods' published code has it: then it is trained and stored.
+    starts from the features, as many methods' published code has it: a float32 copy, trained and stored.
 
     ``present`` [num_items] bool says who has the modality; :meth:`hide` takes it from everybody.
     """

@@ -128,6 +128,17 @@ def test_features_of_items_that_lack_them_are_never_read(name):
     assert {n: v.item() for n, v in first.items()} == {n: v.item() for n, v in other.losses(batch).items()}
 
 
+@pytest.mark.parametrize(("name", "xavier"), [("BM3", True), ("SIGER", True), ("MGCN", False), ("VBPR", False)])
+def test_projections_begin_as_published(name, xavier):
+    data = tiny_dataset()
+    values = torch.randn(18, 400, generator=torch.Generator().manual_seed(0))
+    data = replace(data, modalities={"image": Modality(values, torch.ones(18, dtype=torch.bool))})
+    torch.manual_seed(0)
+    weight = model_class(name)(data, dim=64).projections[0].linear.weight
+    wanted = (2 / (400 + 64)) ** 0.5 if xavier else (1 / 400) ** 0.5 / 3**0.5
+    assert weight.std().item() == pytest.approx(wanted, rel=0.03)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_half_precision_features(name):
     data = tiny_dataset()
