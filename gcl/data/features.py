@@ -13,6 +13,8 @@ from gcl.data.modality import Modality
 from gcl.errors import InputError
 
 log = logging.getLogger("gcl.data")
+LONGEST = 18
+"""Digits of an id that fit in int64."""
 BLOCK = 4096
 """Rows that are checked and copied at once."""
 
@@ -135,7 +137,7 @@ def align(features: Features, item_ids: np.ndarray, known: np.ndarray) -> Modali
 
 def _by_number(features: Features, item_ids: np.ndarray, known: np.ndarray) -> np.ndarray:
     """The integer ids themselves, once it is sure that the rows are meant so."""
-    strange = [str(i) for i in known.tolist() if not str(i).isdecimal()]
+    strange = [i for i in known.astype(str).tolist() if not i.isdecimal() or str(int(i)) != i or len(i) > LONGEST]
     if strange:
         raise InputError(
             f"{features.origin}: without ids of its rows, item ids must be row numbers from 0, got {strange[0]!r}."

@@ -86,6 +86,9 @@ def test_integer_ids_name_rows_and_anything_else_is_an_error(files):
         arrays([1, 2, 3, 4, 5, 6], modalities={"image": files / "plain.npy"})
     with pytest.raises(InputError, match=r"without ids of its rows, item ids must be row numbers from 0, got 'a'\.$"):
         arrays(modalities={"image": files / "plain.npy"})
+    for items in (["0", "00"], ["0", "9" * 20]):
+        with pytest.raises(InputError, match=rf"item ids must be row numbers from 0, got '{items[1]}'"):
+            arrays(items, modalities={"m": {"values": VALUES[:1]}})
     filtered = from_arrays(
         [0, 1, 0, 1, 0], [0, 0, 2, 2, 5], plan=Plan(min_item=2, ratios=(1, 0, 0), modalities={"m": {"values": VALUES}})
     )
@@ -222,6 +225,19 @@ def test_text_is_encoded_and_empty_text_is_missing(caplog):
     object.__setattr__(data, "item_columns", {"title": np.array([""] * 18)})
     with pytest.raises(InputError, match=r"the columns title hold no word"):
         encode_text(data, "title")
+
+
+def test_words_are_weighed_by_how_often_and_how_rare():
+    data, titles = tiny_dataset(), ["a a b", "b c", "c", *["b"] * 15]
+    object.__setattr__(data, "item_columns", {"title": np.array(titles)})
+    counts = np.array([[t.split().count(word) for word in "abc"] for t in titles], dtype=float)
+    rare = 1 + np.log(19 / (1 + (counts > 0).sum(0)))
+    rows = np.where(counts > 0, 1 + np.log(np.maximum(counts, 1)), 0) * rare
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    np.testing.assert_allclose(encode_text(data, "title", dim=8).values, rows, rtol=1e-5)
+    reduced = encode_text(data, "title", dim=2).values.numpy()
+    left, size, _ = np.linalg.svd(rows)
+    np.testing.assert_allclose(reduced @ reduced.T, (left[:, :2] * size[:2] ** 2) @ left[:, :2].T, atol=1e-5)
 
 
 def test_different_numbers_are_different_terms():

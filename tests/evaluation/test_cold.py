@@ -21,6 +21,9 @@ def test_cold_candidates_are_ranked_alone(make_data):
     assert made.users.tolist() == [0, 2]
     # user 0: 3 was seen in valid, then 5, 4; user 2: 3, 4, 5
     assert made.per_user["recall@2/cold"].tolist() == [1.0, 0.0] and made.per_user["recall@1/cold"].tolist() == [0, 0]
+    popular = [g for g in made.groups if g.kind == "popularity"]
+    assert [bool(g.metrics) for g in popular] == [g.low == 0 for g in popular], "warm items are not to be found"
+    assert len(popular) > 1
     assert "ranking among items without train rows" in made.protocol.describe()
     assert evaluate(scorer, data, "test", k=2).protocol.id != made.protocol.id
     train = evaluate(scorer, data, "test", k=2, candidates="cold", exclude="train").per_user
