@@ -105,6 +105,9 @@ def test_without_its_parts_it_is_mgcn_on_other_features():
     batch = first_batch(model, data)
     mine, theirs = model.losses(batch), other.losses(batch)
     torch.testing.assert_close(mine["contrast"], theirs["contrast"])
+    grads = (torch.autograd.grad(m["rank"] + m["contrast"], o.encoder.table)[0] for m, o in
+             ((mine, model), (theirs, other)))  # fmt: skip
+    torch.testing.assert_close(*grads)
     assert isinstance(model.item_objective, InfoNCE)
 
 
