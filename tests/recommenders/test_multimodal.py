@@ -10,7 +10,7 @@ from gcl.build import MODELS, model_class
 from gcl.data import Dataset, Modality, Split, TrainInteractions, loader, query, with_modalities
 from gcl.encoders import DREAM
 from gcl.errors import InputError
-from gcl.losses import BYOL, AnchorStar, InfoNCE
+from gcl.losses import BYOL, AnchorStar, InfoNCE, SogCLR
 from gcl.recommenders.multimodal.base import Multimodal
 from gcl.testing import check_recommender, tiny_dataset
 from gcl.views import ModulusNoise
@@ -137,6 +137,16 @@ def test_projections_begin_as_published(name, xavier):
     weight = model_class(name)(data, dim=64).projections[0].linear.weight
     wanted = (2 / (400 + 64)) ** 0.5 if xavier else (1 / 400) ** 0.5 / 3**0.5
     assert weight.std().item() == pytest.approx(wanted, rel=0.03)
+
+
+@pytest.mark.parametrize("name", ["MGCN", "MambaRec"])
+def test_a_contrast_that_remembers_knows_users_and_items_by_their_ids(name):
+    data = tiny_dataset()
+    model = made(name, data, objective=SogCLR())
+    batch = next(iter(loader(data, model.sampling, 6, torch.Generator().manual_seed(0))))
+    model.losses(batch)
+    for objective, ids in ((model.user_objective, batch.users), (model.item_objective, batch.items)):
+        assert objective.log_u.isfinite().nonzero().flatten().tolist() == ids.unique().tolist()
 
 
 @pytest.mark.parametrize("name", NAMES)
