@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from inspect import signature
 
 import pytest
 import torch
@@ -126,6 +127,22 @@ def test_features_of_items_that_lack_them_are_never_read(name):
     first = plain.losses(batch)
     torch.manual_seed(0)
     assert {n: v.item() for n, v in first.items()} == {n: v.item() for n, v in other.losses(batch).items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("BM3", {"layers": 1, "dropout": 0.5, "weight": 2.0, "reg": 0.1}),
+        ("FREEDOM", {"layers": 2, "item_layers": 1, "neighbours": 10, "drop": 0.8, "reg": 1e-3}),
+        ("MGCN", {"layers": 2, "item_layers": 1, "neighbours": 10, "weight": 0.01, "reg": 1e-4}),
+        ("MambaRec", {"layers": 4, "item_layers": 1, "neighbours": 10, "dropout": 0.2, "reduce": 8, "weight": 0.01}),
+        ("SIGER", {"layers": 2, "item_layers": 1, "neighbours": 10, "common": 10, "eta": 0.3, "noise_weight": 0.01,
+                   "anchor_weight": 0.01, "fusion_weight": 0.01, "reg": 1e-4}),
+    ],
+)  # fmt: skip
+def test_defaults_are_the_published_ones(name, wanted):
+    defaults = signature(model_class(name).__init__).parameters
+    assert {key: defaults[key].default for key in wanted} == wanted and defaults["dim"].default == 64
 
 
 @pytest.mark.parametrize(("name", "xavier"), [("BM3", True), ("SIGER", True), ("MGCN", False), ("VBPR", False)])
