@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-OWN_NAME_ONLY = {"graph_ssl", "noise", "quality", "recbole_parity"}
+OWN_NAME_ONLY = {"features", "graph_ssl", "noise", "quality", "recbole_parity"}
 
 
 def fill(readme: str) -> str:

@@ -13,6 +13,8 @@ from gcl.data.modality import Modality
 from gcl.errors import InputError
 
 log = logging.getLogger("gcl.data")
+LONGEST = 18
+"""Digits of an id that fit in int64."""
 BLOCK = 4096
 """Rows that are checked and copied at once."""
 
@@ -60,7 +62,7 @@ def array_features(
     values: Any, origin: str, ids: Sequence[Any] | np.ndarray | None = None, half: bool = False, mapped: bool = False
 ) -> Features:
     """The features in an array or tensor; checks as :func:`read_features`."""
-    matrix = np.asarray(values.detach().cpu() if isinstance(values, torch.Tensor) else values)
+    matrix = _array(values, origin)
     if matrix.ndim != 2 or not np.issubdtype(matrix.dtype, np.number) or np.iscomplexobj(matrix):
         raise InputError(f"{origin} must be a matrix of numbers [items, dim], got {matrix.dtype} {matrix.shape}.")
     for start in range(0, len(matrix), BLOCK):
@@ -70,7 +72,7 @@ def array_features(
             raise InputError(f"{origin}: row {row} has entries that are NaN or infinite; mend or replace them.")
     if ids is None:
         return Features(matrix, origin, None, half, mapped)
-    names = np.asarray(ids).astype(str)
+    names = _text(_array(ids, f"{origin}: ids"), f"{origin}: ids")
     if names.shape != matrix.shape[:1]:
         raise InputError(f"{origin}: ids must name each of the {len(matrix)} rows, got {names.shape}.")
     unique, count = np.unique(names, return_counts=True)
@@ -79,12 +81,33 @@ def array_features(
     return Features(matrix, origin, names, half, mapped)
 
 
+def _array(values: Any, origin: str) -> np.ndarray:
+    """An array or tensor of any type, or nested lists of equal length, as an array."""
+    if isinstance(values, torch.Tensor):
+        values = values.detach().cpu()
+        return (values.float() if values.dtype == torch.bfloat16 else values).numpy()
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise InputError(f"{origin} must have rows of equal length ({error}).") from error
+
+
+def _text(ids: np.ndarray, origin: str) -> np.ndarray:
+    """Ids as text; bytes are read as UTF-8."""
+    try:
+        return np.char.decode(ids, "utf-8") if ids.dtype.kind == "S" else ids.astype(str)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{origin} must be text or UTF-8 ({error}).") from error
+
+
 def read_ids(path: Path) -> np.ndarray:
     """Ids in a file, one a line, or an array in a ``.npy`` file."""
     try:
         if path.suffix == ".npy":
-            return np.load(path, allow_pickle=False).astype(str)
-        return np.array(path.read_text(encoding="utf-8").splitlines(), dtype=str)
+            return _text(np.load(path, allow_pickle=False), str(path))
+        return np.array(path.read_text(encoding="utf-8-sig").splitlines(), dtype=str)
+    except InputError:
+        raise
     except (OSError, ValueError, EOFError) as error:
         raise InputError(f"Cannot read the ids {path}: {error}.") from error
 
@@ -114,7 +137,7 @@ def align(features: Features, item_ids: np.ndarray, known: np.ndarray) -> Modali
 
 def _by_number(features: Features, item_ids: np.ndarray, known: np.ndarray) -> np.ndarray:
     """The integer ids themselves, once it is sure that the rows are meant so."""
-    strange = [str(i) for i in known.tolist() if not str(i).isdecimal()]
+    strange = [i for i in known.astype(str).tolist() if not i.isdecimal() or str(int(i)) != i or len(i) > LONGEST]
     if strange:
         raise InputError(
             f"{features.origin}: without ids of its rows, item ids must be row numbers from 0, got {strange[0]!r}."
@@ -150,11 +173,13 @@ def _by_id(features: Features, item_ids: np.ndarray) -> np.ndarray:
 def _gathered(features: Features, place: np.ndarray) -> torch.Tensor:
     """Rows in the order of items, zeros where there is none."""
     out = np.zeros((len(place), features.values.shape[1]), dtype=np.float16 if features.half else np.float32)
+    most, kind = float(np.finfo(out.dtype).max), "half" if features.half else "float32"
+    wider = np.result_type(features.values.dtype, out.dtype) != out.dtype
     for start in range(0, len(place), BLOCK):
         rows = place[start : start + BLOCK]
         block = np.asarray(features.values[np.maximum(rows, 0)])
-        if features.half and np.abs(block).max(initial=0) > np.finfo(np.float16).max:
-            raise InputError(f"{features.origin}: half holds values up to 65504, got {np.abs(block).max():g}.")
+        if wider and np.abs(block).max(initial=0) > most:
+            raise InputError(f"{features.origin}: {kind} holds values up to {most:g}, got {np.abs(block).max():g}.")
         out[start : start + BLOCK] = np.where(rows[:, None] >= 0, block, 0)
     return torch.from_numpy(out)
 

@@ -49,7 +49,8 @@ def encode_text(
         seed: of the randomised SVD.
 
     Raises:
-        InputError: an unknown column, columns without a word, sentence-transformers not installed or without the model.
+        InputError: an unknown column, columns without a word, a dim or seed out of range, sentence-transformers not
+            installed or without the model.
     """
     return encode_columns(data.item_columns, columns, dim=dim, encoder=encoder, seed=seed)
 
@@ -66,6 +67,8 @@ def encode_columns(
     names = [columns] if isinstance(columns, str) else list(columns)
     if dim < 1 or not names:
         raise InputError(f"text needs at least one column and a dim of at least 1, got {names} and {dim}.")
+    if not 0 <= seed < 1 << 32:
+        raise InputError(f"text: seed must lie in [0, 2^32), got {seed}.")
     for name in names:
         if name not in known:
             hint = nearest(name, known) if known else "There are no columns of items."
@@ -89,13 +92,18 @@ def _terms(column: np.ndarray, name: str) -> list[list[str]]:
         return [re.findall(r"\w+", str(text).lower()) for text in column.tolist()]
     if column.dtype == object:
         return [[f"{name}={entry}" for entry in row] for row in column]
-    return [[] if value != value else [f"{name}={value:g}"] for value in column.tolist()]
+    return [[] if value != value else [f"{name}={_number(value)}"] for value in column.tolist()]
 
 
 def _sentence(entry: Any) -> str:
     if isinstance(entry, float):
-        return "" if entry != entry else f"{entry:g}"
+        return "" if entry != entry else _number(entry)
     return ", ".join(map(str, entry)) if isinstance(entry, list) else str(entry)
+
+
+def _number(value: float) -> str:
+    """All digits, so that different numbers stay different; whole ones without a point."""
+    return str(int(value) if float(value).is_integer() else value)
 
 
 def _tfidf(terms: list[list[str]], dim: int, seed: int) -> Tensor:

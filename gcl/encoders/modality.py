@@ -11,7 +11,7 @@ class Features(nn.Module):
     """The rows of one modality as a model reads them, float32 [num_items, w]; rows of items that lack it are 0.
 
     Held as a non-persistent buffer (a model is rebuilt with its data set), or with ``finetune`` as a parameter that
-    starts from the features, as many methods' published code has it: then it is trained and stored.
+    starts from the features, as many methods' published code has it: a float32 copy, trained and stored.
 
     ``present`` [num_items] bool says who has the modality; :meth:`hide` takes it from everybody.
     """
@@ -21,8 +21,9 @@ class Features(nn.Module):
 
     def __init__(self, modality: Modality, finetune: bool = False) -> None:
         super().__init__()
-        whole = bool(modality.present.all())
-        values = modality.values if whole else modality.values.masked_fill(~modality.present[:, None], 0)
+        rows = (~modality.present).nonzero().flatten()
+        clean = not bool((modality.values.index_select(0, rows) != 0).any())  # then a mapped file stays on disk
+        values = modality.values if clean else modality.values.index_fill(0, rows, 0)
         if finetune:
             self.values = nn.Parameter(values.float().clone())
         else:

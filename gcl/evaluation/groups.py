@@ -50,6 +50,7 @@ def by_popularity(
 ) -> list[Group]:
     """Recall of the relevant items of each group of items by popularity, over the users who have one in the group.
 
+    A group in which nobody has one has no recall, as groups of warm items among cold candidates.
     ``positives``: (row of the user, item) of every relevant item, flat. ``hits``: (items [n, K], bool [n, K]).
     ``popularity`` [num_items] train rows. ``names``: name of the metric -> its cut-off.
     """
@@ -65,10 +66,10 @@ def by_popularity(
     for g in group.unique().tolist():
         member, has = group == g, wanted[:, g] > 0
         metrics = {}
-        for name, k in names.items():
+        for name, k in names.items() if bool(has.any()) else ():
             row, place = hit[:, :k].nonzero(as_tuple=True)
             got = table(row, items[row, place])[:, g]
-            metrics[name] = float((got[has] / wanted[has, g].double()).mean()) if bool(has.any()) else 0.0
+            metrics[name] = float((got[has] / wanted[has, g].double()).mean())
         low, high = popularity[member].aminmax()
         found.append(Group("popularity", int(low), int(high), int(member.sum()), metrics))
     return found

@@ -110,6 +110,11 @@ def rank(
     number = number_of(candidates)
     cutoffs = check_cutoffs(k, data.num_items)
     relevant = _relevant(data, part, candidates)
+    if candidates == COLD and not len(relevant):
+        raise InputError(
+            f"candidates='cold' ranks items without train rows, and {part} of {data.name!r} has none of them; hold "
+            "some out with data.split=cold_items, or choose candidates='full'."
+        )
     users = _counted(data, relevant, part, min_train)
     rows = _block_rows(memory_bytes, data.num_items, len(users))
     protocol = Protocol(

@@ -1,14 +1,12 @@
 import logging
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
 
-from gcl.data import Modalities, Modality, Pairs, Plan, encode_text, from_arrays, load, loader, with_modalities
+from gcl.data import Modalities, Modality, Pairs, Plan, from_arrays, load, loader, with_modalities
 from gcl.errors import InputError
 from gcl.testing import tiny_dataset
 
@@ -61,6 +59,22 @@ def test_rows_follow_ids_whatever_their_order(files, spec, monkeypatch, caplog):
     assert rows(with_modalities(arrays("abc"), {"image": spec}), "image") == {"a": [3, 4], "b": [7, 8], "c": [1, 2]}
 
 
+def test_ids_may_be_bytes_or_begin_with_a_mark_and_values_be_bfloat16(tmp_path):
+    items = ["ä", "b", "c"]
+    np.savez(tmp_path / "bytes.npz", values=VALUES[:3], ids=np.char.encode(items, "utf-8"))
+    np.save(tmp_path / "plain.npy", VALUES[:3])
+    (tmp_path / "ids.txt").write_text("\n".join(items), encoding="utf-8-sig")
+    np.save(tmp_path / "ids.npy", np.char.encode(items, "utf-8"))
+    wanted = {"ä": [1, 2], "b": [3, 4], "c": [5, 6]}
+    for spec in (
+        tmp_path / "bytes.npz",
+        {"path": tmp_path / "plain.npy", "ids": tmp_path / "ids.txt"},
+        {"path": tmp_path / "plain.npy", "ids": tmp_path / "ids.npy"},
+        {"values": torch.from_numpy(VALUES[:3]).bfloat16(), "ids": items},
+    ):
+        assert rows(arrays(items, modalities={"image": spec}), "image") == wanted
+
+
 def test_integer_ids_name_rows_and_anything_else_is_an_error(files):
     data = arrays([0, 2, 5], modalities={"image": str(files / "plain.npy")})
     assert rows(data, "image") == {"0": [1, 2], "2": [5, 6], "5": [11, 12]}
@@ -69,6 +83,9 @@ def test_integer_ids_name_rows_and_anything_else_is_an_error(files):
         arrays([1, 2, 3, 4, 5, 6], modalities={"image": files / "plain.npy"})
     with pytest.raises(InputError, match=r"without ids of its rows, item ids must be row numbers from 0, got 'a'\.$"):
         arrays(modalities={"image": files / "plain.npy"})
+    for items in (["0", "00"], ["0", "9" * 20]):
+        with pytest.raises(InputError, match=rf"item ids must be row numbers from 0, got '{items[1]}'"):
+            arrays(items, modalities={"m": {"values": VALUES[:1]}})
     filtered = from_arrays(
         [0, 1, 0, 1, 0], [0, 0, 2, 2, 5], plan=Plan(min_item=2, ratios=(1, 0, 0), modalities={"m": {"values": VALUES}})
     )
@@ -115,6 +132,10 @@ def test_files_are_mapped_on_request(files):
         ({"values": VALUES * np.nan, "ids": IDS}, r"row 0 has entries that are NaN or infinite; mend"),
         ({"values": VALUES * 0, "ids": IDS}, r"no item has a row other than zeros; the modality would be empty"),
         ({"values": VALUES * 1e5, "ids": IDS, "half": True}, r"half holds values up to 65504, got 1\.2e\+06"),
+        ({"values": VALUES * np.float64(1e200), "ids": IDS}, r"m': float32 holds values up to 3\.4.*, got 1\.2e\+201"),
+        ({"values": [[1, 2], [3]], "ids": IDS}, r"modality 'm' must have rows of equal length"),
+        ({"values": VALUES, "ids": [[1, 2], [3]] * 3}, r"modality 'm': ids must have rows of equal length"),
+        ({"values": VALUES, "ids": IDS.astype("S") + b"\xff"}, r"modality 'm': ids must be text or UTF-8"),
         ({"path": "nothing.npy"}, r"There is no file of features nothing\.npy"),
         ({"path": "nothing.pt"}, r"Features must be in a file \.npy, \.npz, \.safetensors, got nothing\.pt"),
         ({"path": __file__, "ids": "x"}, r"Features must be in a file"),
@@ -171,56 +192,6 @@ def test_modalities_are_made_when_they_are_asked_for():
 def test_a_modality_checks_itself(values, present, text):
     with pytest.raises(ValueError, match=text):
         Modality(values, present)
-
-
-def test_text_is_encoded_and_empty_text_is_missing(caplog):
-    data = tiny_dataset()
-    columns = {
-        "title": np.array(["Star Wars", "star trek", "", *["Heat"] * 15]),
-        "genres": np.empty(18, dtype=object),
-        "year": np.array([1977.0, np.nan, np.nan, *[1995.0] * 15]),
-    }
-    columns["genres"][:] = [["Sci-Fi", "Action"], ["Sci-Fi"], [], *[["Drama"]] * 15]
-    object.__setattr__(data, "item_columns", columns)
-    with caplog.at_level(logging.WARNING):
-        both = encode_text(data, ["title", "genres", "year"], dim=3)
-    assert both.values.shape == (18, 3) and both.present.tolist() == [True, True, False, *[True] * 15]
-    assert "1 items have none and are marked missing" in caplog.text
-    unit = torch.nn.functional.normalize(both.values, dim=1)
-    assert unit[0] @ unit[1] > 0.2 and abs(unit[0] @ unit[5]) < 0.05 and unit[5] @ unit[6] > 0.99
-    assert torch.equal(both.values, encode_text(data, ["title", "genres", "year"], dim=3).values)
-    whole = encode_text(data, "genres", dim=8).values
-    assert whole.shape == (18, 3), "few terms are taken as they are"
-    torch.testing.assert_close(whole[present].norm(dim=1), torch.ones(17)) if (present := both.present).any() else None
-    with pytest.raises(InputError, match=r"^text: items have no column 'titel'\. Did you mean 'title'\?"):
-        encode_text(data, "titel")
-    with pytest.raises(InputError, match=r"at least one column and a dim of at least 1, got \['title'\] and 0"):
-        encode_text(data, "title", dim=0)
-    object.__setattr__(data, "item_columns", {"title": np.array([""] * 18)})
-    with pytest.raises(InputError, match=r"the columns title hold no word"):
-        encode_text(data, "title")
-
-
-def test_sentence_transformers_are_an_extra(monkeypatch):
-    data = tiny_dataset()
-    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
-    with pytest.raises(InputError, match=r"encoder 'mini' needs sentence-transformers: pip install 'gcl-rec\[text\]'"):
-        encode_text(data, "title", encoder="mini")
-
-    class Model:
-        def __init__(self, name):
-            if name != "mini":
-                raise OSError("offline")
-
-        def encode(self, sentences, show_progress_bar):
-            return np.array([[len(s), 1.0] for s in sentences])
-
-    module = ModuleType("sentence_transformers")
-    module.SentenceTransformer = Model
-    monkeypatch.setitem(sys.modules, "sentence_transformers", module)
-    assert encode_text(data, "title", encoder="mini").values[:2].tolist() == [[7, 1], [7, 1]]
-    with pytest.raises(InputError, match=r"The text encoder 'large' cannot be loaded \(offline\)"):
-        encode_text(data, "title", encoder="large")
 
 
 @pytest.mark.data

@@ -31,6 +31,15 @@ def test_features_are_zero_where_missing_and_trained_on_request():
     assert not tuned.has().any() and source.present.any()
 
 
+def test_frozen_features_are_not_copied_where_missing_rows_are_zero_already():
+    there = modality()
+    assert Features(there)().data_ptr() != there.values.data_ptr() and bool((there.values[2] != 0).any())
+    there.values[2] = 0
+    assert Features(there)().data_ptr() == there.values.data_ptr(), "a mapped file stays on disk"
+    there.values[2] = torch.nan
+    assert bool((Features(there)()[2] == 0).all())
+
+
 @pytest.mark.parametrize("reduce", [1, 4])
 def test_projection_of_some_rows_is_that_of_all(reduce):
     part = Projection(modality(), 3, reduce=reduce, finetune=True)

@@ -1,11 +1,14 @@
 """BM3: what its terms are, who gets a gradient, what scores read."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.nn.functional import cosine_similarity
 
-from gcl.data import Batch, loader, query
+from gcl.data import Batch, Split, TrainInteractions, loader, query
 from gcl.errors import InputError
+from gcl.losses import BYOL, InfoNCE
 from gcl.recommenders.multimodal.bm3 import BM3
 from gcl.testing import tiny_dataset
 
@@ -92,6 +95,59 @@ def test_dropped_targets_are_inverted_dropout_and_one_mask_an_item():
         model.generator.manual_seed(3)
         found.append(model.losses(batch)["reconstruction"].item())
     assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+@pytest.mark.parametrize("objective", [BYOL(), InfoNCE(0.5)])
+def test_every_target_is_dropped_out_and_stands_still(objective):
+    data = tiny_dataset()
+    model = made(data, dropout=0.4, objective=objective)
+    batch = first_batch(model, data)
+    seen = []
+
+    def recorded(x):
+        seen.append(x)
+        return (x.flip(0) * 2).detach()
+
+    model.target = recorded
+    terms = model.losses(batch)
+    found = torch.autograd.grad(sum(terms.values()), list(model.parameters()), retain_graph=True)
+    users, u = batch.users.unique(return_inverse=True)
+    items, i = batch.items.unique(return_inverse=True)
+    tables = model.online()
+    rows = [tables[0][users], tables[1][items], *(p.raw(items) for p in model.projections)]
+    assert len(seen) == len(rows), "a mask for users, for items, and for every modality"
+    for taken, row in zip(seen, rows, strict=True):
+        torch.testing.assert_close(taken, row)
+    user, item, *looks = (row.flip(0).detach() * 2 for row in rows)
+    p, total = model.predictor, terms["reg"]
+
+    def s(online, target, place):
+        return objective(p(online), target, place) / 2
+
+    total = total + s(rows[0][u], item[i], items[i] + 24) + s(rows[1][i], user[u], users[u])
+    for projection, m, dropped in zip(model.projections, rows[2:], looks, strict=True):
+        at = i[projection.features.present[batch.items]]
+        total = total + 2 * (s(m[at], item[at], items[at] + 24) + s(m[at], dropped[at], items[at] + 24))
+    torch.testing.assert_close(sum(terms.values()), total)
+    for ours, theirs in zip(found, torch.autograd.grad(total, list(model.parameters())), strict=True):
+        torch.testing.assert_close(ours, theirs)
+
+
+def test_a_cold_item_is_where_its_modalities_say_in_the_mean_length_of_warm_ones():
+    data = tiny_dataset()
+    keep = data.train.item < 15
+    train = TrainInteractions(data.train.user[keep], data.train.item[keep], 24, 18)
+    data = replace(data, split=Split(train, data.valid, data.test))
+    model = made(data).eval()
+    with torch.no_grad():
+        h, items = model.online()[1], model.tables()[1]
+        torch.testing.assert_close(items[:15], model.predictor(h[:15]))
+        for item in (15, 16, 17):
+            looks = [model.predictor(p.raw())[item] for p in model.projections if p.features.present[item]]
+            assert len(looks) == (1 if item == 15 else 2), "item 15 has no image"
+            way = torch.stack([look / look.norm() for look in looks]).sum(0)
+            guess = h[:15].norm(dim=1).mean() * way / way.norm()
+            torch.testing.assert_close(items[item], model.predictor(guess))
 
 
 def test_scores_do_not_read_the_modalities():

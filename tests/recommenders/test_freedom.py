@@ -66,9 +66,26 @@ def test_edges_are_drawn_by_degree_and_normalised_anew():
     kept[60:, :60] = kept[:60, 60:].T
     root = kept.sum(1).clamp(min=1).rsqrt()
     torch.testing.assert_close(dense(graph), root[:, None] * kept * root)
+    model.begin_epoch(301, generator)
+    assert model.thinned() is not graph and not torch.equal(model.thinned().indices, graph.indices)
+    graph = model.thinned()
     again = made(data, drop=0.75)
     again.load_state_dict(model.state_dict())
     assert torch.equal(again.thinned().values, graph.values), "the draw of the epoch is in the state dict"
+
+
+def test_a_hidden_modality_leaves_its_share_to_the_others():
+    data = tiny_dataset()
+    model = made(data, weights={"image": 1, "text": 3})
+    model.hide("text")
+    image = data.modalities["image"]
+    near = dense(knn_graph(image.values, 3, present=image.present, weights="one").normalize("sym"))
+    torch.testing.assert_close(dense(model.graph), near)
+
+
+def test_without_item_layers_it_is_lightgcn():
+    model = made(tiny_dataset(), item_layers=0, drop=0.0)
+    torch.testing.assert_close(torch.cat(model.eval().tables()), model.encoder.read(model.encoder()))
 
 
 @pytest.mark.parametrize(

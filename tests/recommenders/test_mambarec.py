@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gcl.data import Modality, loader, query
+from gcl.data import Batch, Modality, loader, query
 from gcl.errors import InputError
 from gcl.losses import MMD, InfoNCE
 from gcl.recommenders.multimodal.mambarec import MambaRec
@@ -46,6 +46,35 @@ def test_alignment_is_the_discrepancy_of_unit_rows():
     assert "alignment" not in made(data, alignment_weight=0.0).losses(batch)
 
 
+def test_pairs_of_modalities_are_averaged_and_rows_are_penalised():
+    data = tiny_dataset()
+    sound = Modality(torch.randn(18, 3, generator=torch.Generator().manual_seed(1)), torch.arange(18) % 4 != 1)
+    data = replace(data, modalities={**data.modalities, "sound": sound})
+    model = made(data, dropout=0.0, alignment_weight=0.3, reg=0.2)
+    batch = first_batch(model, data)
+    terms, refined = model.losses(batch), model.refined()
+    there = [m.present for m in data.modalities.values()]
+    apart = []
+    for a, b in ((0, 1), (0, 2), (1, 2)):
+        rows = batch.items[(there[a] & there[b])[batch.items]]
+        apart.append(MMD(sigma=1.0, unit=True)(refined[a][rows], refined[b][rows]))
+    torch.testing.assert_close(terms["alignment"], 0.3 * sum(apart) / 3)
+    y = torch.cat(model.tables())
+    rows = y[batch.users], y[24 + batch.items], y[24 + batch.negatives[:, 0]]
+    torch.testing.assert_close(terms["reg"], 0.1 * sum(r.square().sum() for r in rows) / len(batch.users))
+    lonely = Batch(batch.users[:1], batch.items[:1], batch.negatives[:1])
+    assert model.losses(lonely)["alignment"].item() == 0, "one item has no distribution"
+
+
+def test_dropout_acts_on_purifying_features_in_training():
+    data = tiny_dataset()
+    model = made(data, dropout=0.6)
+    refined = [rows.detach() for rows in model.refined()]
+    assert not torch.equal(model.sides(refined)[1], model.sides(refined)[1])
+    model.dropout.p = 0.0
+    assert torch.equal(model.sides(refined)[1], model.sides(refined)[1])
+
+
 def test_scoring_twice_gives_the_same_and_training_moves_the_statistics():
     data = tiny_dataset()
     model = made(data)
@@ -76,6 +105,9 @@ def test_without_its_parts_it_is_mgcn_on_other_features():
     batch = first_batch(model, data)
     mine, theirs = model.losses(batch), other.losses(batch)
     torch.testing.assert_close(mine["contrast"], theirs["contrast"])
+    grads = (torch.autograd.grad(m["rank"] + m["contrast"], o.encoder.table)[0] for m, o in
+             ((mine, model), (theirs, other)))  # fmt: skip
+    torch.testing.assert_close(*grads)
     assert isinstance(model.item_objective, InfoNCE)
 
 
@@ -95,6 +127,9 @@ def test_bad_arguments():
         made(data, alignment=InfoNCE())
     with pytest.raises(InputError, match=r"dropout of MambaRec must lie in \[0, 1\), got 1"):
         made(data, dropout=1.0)
+    for arguments in ({"reduce": 0}, {"wide": -1}):
+        with pytest.raises(InputError, match="reduce of MambaRec must be at least 1 and wide at least 0, got "):
+            made(data, **arguments)
     lonely = Modality(torch.randn(18, 3), torch.arange(18) == 4)
     with pytest.raises(InputError, match="'sound' is known of one item only; MambaRec needs two, or leave it out"):
         made(replace(data, modalities={"sound": lonely}))

@@ -45,6 +45,12 @@ def test_representations_and_terms_are_the_formula():
     nce = InfoNCE(0.2)
     users, items = batch.users.unique(), 24 + batch.items.unique()
     torch.testing.assert_close(terms["contrast"], 0.3 * (nce(side[users], c[users]) + nce(side[items], c[items])))
+    expected = F.softplus((u * (j - i)).sum(1)).mean() + 0.1 * sum(t.square().sum() for t in (u, i, j)) / 32
+    expected = expected + 0.3 * (nce(side[users], c[users]) + nce(side[items], c[items]))
+    parts = [p for n, p in model.named_parameters() if "features" not in n]
+    ours, theirs = torch.autograd.grad(sum(terms.values()), parts), torch.autograd.grad(expected, parts)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b)
     assert "contrast" not in MGCN(data, dim=4, weight=0.0).losses(batch)
 
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from inspect import signature
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from gcl.build import MODELS, model_class
 from gcl.data import Dataset, Modality, Split, TrainInteractions, loader, query, with_modalities
 from gcl.encoders import DREAM
 from gcl.errors import InputError
-from gcl.losses import BYOL, AnchorStar, InfoNCE
+from gcl.losses import BYOL, AnchorStar, InfoNCE, SogCLR
 from gcl.recommenders.multimodal.base import Multimodal
 from gcl.testing import check_recommender, tiny_dataset
 from gcl.views import ModulusNoise
@@ -25,6 +26,7 @@ VARIANTS = {
         {},
         {"eta": 0.0, "noise_weight": 0.0, "anchor_weight": 0.0, "fusion_weight": 0.0, "finetune": True},
         {
+            "purify": False,
             "anchor": AnchorStar(0.2),
             "detach_anchor": True,
             "views": [ModulusNoise(0.1, "constant"), ModulusNoise(0.2, "sigmoid")],
@@ -125,6 +127,43 @@ def test_features_of_items_that_lack_them_are_never_read(name):
     first = plain.losses(batch)
     torch.manual_seed(0)
     assert {n: v.item() for n, v in first.items()} == {n: v.item() for n, v in other.losses(batch).items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("BM3", {"layers": 1, "dropout": 0.5, "weight": 2.0, "reg": 0.1}),
+        ("FREEDOM", {"layers": 2, "item_layers": 1, "neighbours": 10, "drop": 0.8, "reg": 1e-3}),
+        ("MGCN", {"layers": 2, "item_layers": 1, "neighbours": 10, "weight": 0.01, "reg": 1e-4}),
+        ("MambaRec", {"layers": 4, "item_layers": 1, "neighbours": 10, "dropout": 0.2, "reduce": 8, "weight": 0.01}),
+        ("SIGER", {"layers": 2, "item_layers": 1, "neighbours": 10, "common": 10, "eta": 0.3, "noise_weight": 0.01,
+                   "anchor_weight": 0.01, "fusion_weight": 0.01, "reg": 1e-4}),
+    ],
+)  # fmt: skip
+def test_defaults_are_the_published_ones(name, wanted):
+    defaults = signature(model_class(name).__init__).parameters
+    assert {key: defaults[key].default for key in wanted} == wanted and defaults["dim"].default == 64
+
+
+@pytest.mark.parametrize(("name", "xavier"), [("BM3", True), ("SIGER", True), ("MGCN", False), ("VBPR", False)])
+def test_projections_begin_as_published(name, xavier):
+    data = tiny_dataset()
+    values = torch.randn(18, 400, generator=torch.Generator().manual_seed(0))
+    data = replace(data, modalities={"image": Modality(values, torch.ones(18, dtype=torch.bool))})
+    torch.manual_seed(0)
+    weight = model_class(name)(data, dim=64).projections[0].linear.weight
+    wanted = (2 / (400 + 64)) ** 0.5 if xavier else (1 / 400) ** 0.5 / 3**0.5
+    assert weight.std().item() == pytest.approx(wanted, rel=0.03)
+
+
+@pytest.mark.parametrize("name", ["MGCN", "MambaRec"])
+def test_a_contrast_that_remembers_knows_users_and_items_by_their_ids(name):
+    data = tiny_dataset()
+    model = made(name, data, objective=SogCLR())
+    batch = next(iter(loader(data, model.sampling, 6, torch.Generator().manual_seed(0))))
+    model.losses(batch)
+    for objective, ids in ((model.user_objective, batch.users), (model.item_objective, batch.items)):
+        assert objective.log_u.isfinite().nonzero().flatten().tolist() == ids.unique().tolist()
 
 
 @pytest.mark.parametrize("name", NAMES)

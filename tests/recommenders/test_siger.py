@@ -41,6 +41,27 @@ def test_graphs_are_normalised_before_they_are_mixed():
         torch.testing.assert_close(dense(b.graph), 0.6 * dense(near[name]) + 0.4 * together)
 
 
+def test_common_users_are_weighed_as_asked_and_features_may_go_unpurified():
+    data = tiny_dataset()
+    together = cooccurrence_graph(data.train, 4, weights="count").normalize("sym")
+    model = made(data, eta=1.0, common_weights="count", purify=False)
+    _, semantics, _ = model.sides()
+    for name, view, part, s in zip(model.names, model.semantic, model.projections, semantics, strict=True):
+        torch.testing.assert_close(dense(view.graph), dense(together))
+        x = part.linear(part.features.values) * data.modalities[name].present[:, None]
+        torch.testing.assert_close(s[24:], dense(together) @ x)
+    assert not torch.equal(dense(made(data, eta=1.0).semantic[0].graph), dense(together))
+
+
+def test_an_item_without_a_modality_is_told_of_it_by_common_users_alone():
+    data = tiny_dataset()
+    missing = ~data.modalities["image"].present
+    for eta, told in ((0.0, False), (0.3, True)):
+        image = made(data, eta=eta).sides()[1][1][24:]
+        assert bool((image[missing] != 0).any(1).all()) == told
+        assert bool((image[~missing] != 0).any(1).all())
+
+
 def test_no_pair_of_valid_or_test_enters():
     data = tiny_dataset()
     rows = data.valid.union(data.test)
@@ -122,6 +143,7 @@ def test_a_batch_whose_items_lack_a_modality_has_no_anchor():
     [
         ({"eta": 1.5}, r"eta of SIGER must lie in \[0, 1\], got 1\.5"),
         ({"anchor": InfoNCE()}, "anchor of SIGER must be of kind multiview or tuple, got InfoNCE"),
+        ({"common_weights": "log"}, "weights must be 'cosine' or 'count', got 'log'"),
         ({"fusion_weight": -1.0}, "fusion_weight of SIGER must not be negative, got -1"),
     ],
 )

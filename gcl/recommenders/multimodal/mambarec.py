@@ -75,6 +75,8 @@ class MambaRec(Multimodal):
         self.check(weight=weight, alignment_weight=alignment_weight, reg=reg, item_layers=item_layers)
         if not 0 <= dropout < 1:
             raise InputError(f"dropout of MambaRec must lie in [0, 1), got {dropout}.")
+        if reduce < 1 or wide < 0:
+            raise InputError(f"reduce of MambaRec must be at least 1 and wide at least 0, got {reduce} and {wide}.")
         if alignment.kind != "sets":
             raise InputError(f"alignment of MambaRec must be of kind sets, got {type(alignment).__name__}.")
         for name, modality in data.modalities.items():

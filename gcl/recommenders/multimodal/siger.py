@@ -1,5 +1,7 @@
 """SIGER: item graphs of modalities enriched with common users, noise by modulus, semantics anchored in behaviour."""
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,7 +21,8 @@ class SIGER(Multimodal):
     r"""Y = B + F: B from LightGCN (mean of layers), F = :class:`gcl.encoders.AttentionFusion` of all S_m.
 
     S_m = :class:`SemanticView` over K~_m = (1 - eta) K_m + eta P: K_m the k nearest items by features, P the closest
-    items by common train users, each normalised before they are mixed and not again. Loss = BPR on Y +
+    items by common train users, each normalised before they are mixed and not again. Through P an item that lacks m is
+    told of it by the items that share its users; with eta = 0 it has no S_m. Loss = BPR on Y +
 
         perturbation  noise_weight * Σ over B and F of [objective(x', x'') of users + of items], x' = x + noise
         anchor        anchor_weight * anchor(B_i; S_1i .. S_Mi), of the batch's items that have all modalities
@@ -38,7 +41,9 @@ class SIGER(Multimodal):
         item_layers: steps on the item graphs.
         neighbours: k, the item itself among them.
         common: neighbours of an item by common users.
+        common_weights: of P's edges: cosine of the items' users, or count, their number.
         eta: share of P; 0 leaves it out.
+        purify: False: features themselves go over the item graphs, in place of ids gated by them.
         views: one entry, drawn twice, or two entries of :class:`gcl.views.ModulusNoise`.
         objective: of kind pair.
         noise_weight: of the perturbation.
@@ -64,7 +69,9 @@ class SIGER(Multimodal):
         item_layers: int = 1,
         neighbours: int = 10,
         common: int = 10,
+        common_weights: Literal["cosine", "count"] = "cosine",
         eta: float = 0.3,
+        purify: bool = True,
         views: Views = (ModulusNoise(0.1),),
         objective: Objective = InfoNCE(temperature=0.2),
         noise_weight: float = 0.01,
@@ -88,9 +95,10 @@ class SIGER(Multimodal):
         self.sampling = self.ranked_pairs(negatives)
         self.encoder = self.graph_encoder(data, dim, layers)
         self.projections = self.project(data, dim, finetune=finetune, xavier=True)
-        near, together = neighbour_graphs(data, neighbours), cooccurrence_graph(data.train, common).normalize("sym")
+        together = cooccurrence_graph(data.train, common, weights=common_weights).normalize("sym")
         self.semantic = nn.ModuleList(
-            SemanticView(mixed([graph, together], [1 - eta, eta]), dim, item_layers) for graph in near
+            SemanticView(mixed([graph, together], [1 - eta, eta]), dim, item_layers, purify)
+            for graph in neighbour_graphs(data, neighbours)
         )
         self.bridge = bridge(data)
         self.fusion = AttentionFusion(dim, len(self.names))
