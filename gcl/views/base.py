@@ -51,7 +51,7 @@ class GraphView(View):
     a phase of their own, where the rest of a model minimises it.
     """
 
-    level = "graph"
+    level: ClassVar[Level] = "graph"
     adversarial: bool = False
     replaces: ClassVar[bool] = False
     """Whether the step before is not taken, so that nothing may come before this view."""
