@@ -69,6 +69,7 @@ VIEWS: dict[str, tuple[str, str]] = {
     "SVD": ("gcl.views.svd:SVD", "Cai et al., ICLR 2023"),
     "EdgeMask": ("gcl.views.masks:EdgeMask", "Ren et al., SIGIR 2023"),
     "EdgeGates": ("gcl.views.gates:EdgeGates", "Suresh et al., NeurIPS 2021"),
+    "FeatureGates": ("gcl.views.feature_gates:FeatureGates", "after Zhu et al., GRACE, 2020"),
     "Intents": ("gcl.views.intents:Intents", "Ren et al., SIGIR 2023"),
     "Hypergraph": ("gcl.views.hypergraph:Hypergraph", "Xia et al., SIGIR 2022"),
     "AddEdge": ("gcl.views.added:AddEdge", "You et al., NeurIPS 2020"),

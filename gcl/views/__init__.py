@@ -8,6 +8,7 @@ from gcl.views.choice import Identity, RandomChoice, Transform
 from gcl.views.diffusion import PPR, Heat
 from gcl.views.edges import DropEdge, DropNode, RandomWalk
 from gcl.views.entries import Views, allocate, one_view, two_views
+from gcl.views.feature_gates import FeatureGates
 from gcl.views.features import DropFeature, MaskFeature, ShuffleFeature
 from gcl.views.gates import EdgeGates
 from gcl.views.hypergraph import Hypergraph
@@ -33,6 +34,7 @@ __all__ = [
     "DropNode",
     "EdgeGates",
     "EdgeMask",
+    "FeatureGates",
     "GraphView",
     "Heat",
     "Hypergraph",

@@ -51,8 +51,10 @@ class GraphView(View):
     a phase of their own, where the rest of a model minimises it.
     """
 
-    level = "graph"
+    level: ClassVar[Level] = "graph"
     adversarial: bool = False
+    replaces: ClassVar[bool] = False
+    """Whether the step before is not taken, so that nothing may come before this view."""
 
     def allocate(self, adj: Adjacency, dim: int, sides: Sequence[int]) -> None:
         """Make the parameters and buffers that depend on the graph or the width; called once, by the owner.
@@ -119,7 +121,10 @@ def as_linear(source: Adjacency | Step, asker: str) -> Linear:
 def chain(views: Iterable[nn.Module], source: Adjacency | Step, generator: torch.Generator | None = None) -> Step:
     """The step of several graph views after one another; no views: the plain step."""
     step = as_step(source)
-    for view in views:
+    for place, view in enumerate(views):
         assert isinstance(view, GraphView)
+        if view.replaces and place:
+            name = type(view).__name__
+            raise ValueError(f"{name} takes a step of its own and would undo what comes before it: put it first.")
         step = view.steps(step, generator)
     return step

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import torch
 from torch import Tensor, nn
 
+from gcl.arguments import one_of
 from gcl.graph import Adjacency, sddmm, spmm
 from gcl.views.base import DataView, GraphView, Step, as_linear
 from gcl.views.batches import edges_of, pair_ids, put_weight, weight_of
@@ -55,12 +56,7 @@ class EdgeGates(GraphView, DataView):
         renormalize: bool = True,
     ) -> None:
         super().__init__()
-        if not 0.0 < keep < 1.0:
-            raise ValueError(f"keep must be a share in (0, 1), got {keep}.")
-        if relaxation not in ("concrete", "straight_through"):
-            raise ValueError(f"relaxation must be 'concrete' or 'straight_through', got {relaxation!r}.")
-        if temperature <= 0:
-            raise ValueError(f"temperature must be positive, got {temperature}.")
+        check_gates(keep, relaxation, temperature)
         if hidden < 1:
             raise ValueError(f"hidden must be at least 1, got {hidden}.")
         self.keep, self.temperature, self.hidden = keep, temperature, hidden
@@ -111,9 +107,8 @@ class EdgeGates(GraphView, DataView):
 
     def _drawn(self, logits: Tensor, ids: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
         """Gates for logits [E], with one draw for each of ``count`` undirected edges ``ids`` [E]."""
-        u = torch.rand(count, device=logits.device, generator=generator).clamp_(EPS, 1.0 - EPS)
-        soft = torch.sigmoid((torch.logit(u).index_select(0, ids) + logits) / self.temperature)
-        return (soft > 0.5).to(soft.dtype) + (soft - soft.detach()) if self.hard else soft
+        u = torch.rand(count, device=logits.device, generator=generator)
+        return relaxed(logits, u.index_select(0, ids), self.temperature, self.hard)
 
     def report(self, adj: Adjacency, h: Tensor) -> dict[str, float]:
         """Mean, deviation and correlation with degree of p."""
@@ -135,6 +130,21 @@ class EdgeGates(GraphView, DataView):
             return spmm(adj.scaled(gates[0], renormalize=self.renormalize, symmetric=True), h)
 
         return step
+
+
+def check_gates(keep: float, relaxation: Relaxation, temperature: float) -> None:
+    """An error for settings that no gate can have."""
+    if not 0.0 < keep < 1.0:
+        raise ValueError(f"keep must be a share in (0, 1), got {keep}.")
+    one_of("relaxation", relaxation, Relaxation)
+    if temperature <= 0:
+        raise ValueError(f"temperature must be positive, got {temperature}.")
+
+
+def relaxed(logits: Tensor, u: Tensor, temperature: float, hard: bool) -> Tensor:
+    """Draws y = σ((logit(u) + logits) / τ) for u uniform in (0, 1); ``hard``: 1[y > ½] with the gradient of y."""
+    soft = torch.sigmoid((torch.logit(u, EPS) + logits) / temperature)
+    return (soft > 0.5).to(soft.dtype) + (soft - soft.detach()) if hard else soft
 
 
 def calibrated(logits: Tensor, share: float, iterations: int = 12) -> Tensor:

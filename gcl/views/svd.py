@@ -16,8 +16,8 @@ class SVD(GraphView):
     """Propagation by the truncated singular value decomposition of the graph, at O(N q d) and without its edges.
 
     Of a bipartite graph R̂ ≈ U_q S_q V_q^T: users <- U_q S_q (V_q^T h_items), items <- V_q S_q (U_q^T h_users); of any
-    other, the same of Â itself. Nothing is learnt. In a chain the step before is not taken: the whole graph's
-    factors stand in for it. Cai et al., LightGCL (ICLR 2023).
+    other, the same of Â itself. Nothing is learnt. In a chain it comes first: its factors stand in for
+    the graph. Cai et al., LightGCL (ICLR 2023).
 
     Fails where the factors, which come from a randomised algorithm, are made anew for a stored model: they are in
     the state dict. At q = 1 only popularity is left; from q = min(U, I) on it is the plain step.
@@ -30,6 +30,8 @@ class SVD(GraphView):
     left: Tensor
     right: Tensor
     strength: Tensor
+
+    replaces = True
 
     def __init__(self, rank: int = 5, iterations: int = 4) -> None:
         super().__init__()

@@ -156,6 +156,38 @@ def test_the_contrast_is_its_formula_and_the_bottleneck_that_of_its_past(model):
     assert not any(old.requires_grad for old in olds)
 
 
+def test_the_last_three_steps_are_their_formulas():
+    torch.manual_seed(0)
+    model = AdaGCL(DATA, dim=6, gate_low=-0.9, gate_reg=0.3, decay=0.2, negatives=2).double()
+    assert model.denoiser.low == -0.9
+    model.begin_epoch(20, torch.Generator())
+    batch, adj, table = batch_of(model, DATA), model.encoder.adj.double(), model.encoder.table
+    user, item, other = batch.users, batch.items + U, batch.negatives + U
+
+    def bpr(z):
+        return F.softplus((z[user][:, None] * z[other]).sum(-1) - (z[user] * z[item]).sum(-1, keepdim=True)).mean()
+
+    full = dense(model.encoder.adj)
+    whole = table + full @ table + full @ full @ table
+    terms = model.losses(batch)
+    torch.testing.assert_close(terms["rank"], bpr(whole))
+    torch.testing.assert_close(terms["reg"], 0.2 * table.square().sum())
+    model.generator = torch.Generator().manual_seed(4)
+    expected = model.autoencoder.loss(whole.detach(), user, item, other, torch.Generator().manual_seed(4))
+    torch.testing.assert_close(model.rebuilding(batch)["autoencoder"], expected)
+    beta = model.beta.double()
+    assert beta.item() == pytest.approx(2 * 0.98**20)
+    model.generator, rng = torch.Generator().manual_seed(4), torch.Generator().manual_seed(4)
+    terms, layers, price = model.denoising(batch), [table], 0.0
+    for layer in range(2):
+        noise = torch.rand(adj.num_edges, dtype=torch.float64, generator=rng)
+        matrix, logits = gated(model.denoiser, model.encoder.adj, layers[-1], layer, beta, noise)
+        price = price + torch.sigmoid(logits - beta * torch.tensor(0.9 / 1.05).double().log()).mean()
+        layers.append(matrix @ layers[-1])
+    torch.testing.assert_close(terms["gates"], 0.3 * price, atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(terms["rank"], bpr(sum(layers)), atol=1e-6, rtol=1e-5)
+
+
 def test_phases_share_the_optimiser_of_the_table_and_keep_generators_apart(model):
     phases = model.phases()
     assert [phase.name for phase in phases] == ["encoder", "encoder", "encoder", "autoencoder", "denoiser"]

@@ -4,6 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from gcl.losses import AlignUniform, BarlowTwins
+from gcl.recommenders.general.contrastive import Contrastive
 from gcl.recommenders.general.dccf import DCCF
 from gcl.recommenders.general.hccf import HCCF
 from gcl.recommenders.general.lightgcl import LightGCL
@@ -11,7 +13,7 @@ from gcl.recommenders.general.ncl import NCL
 from gcl.recommenders.kmeans import kmeans
 from gcl.testing import tiny_dataset
 from gcl.testing.recommenders import batch_of
-from gcl.views import SVD
+from gcl.views import SVD, Noise
 
 DATA = tiny_dataset()
 U, N = DATA.num_users, DATA.num_users + DATA.num_items
@@ -60,7 +62,7 @@ def same(model, terms, expected):
     found = torch.autograd.grad(sum(terms.values()), parameters, allow_unused=True)
     wanted = torch.autograd.grad(sum(expected.values()), parameters, retain_graph=True, allow_unused=True)
     for f, w in zip(found, wanted, strict=True):
-        torch.testing.assert_close(f, w, atol=1e-10, rtol=1e-7)
+        torch.testing.assert_close(f, w, atol=1e-9, rtol=1e-7)
 
 
 def masked(scored, graph):
@@ -138,22 +140,35 @@ def test_lightgcl_is_its_formula():
     torch.testing.assert_close(torch.cat(model.tables()), e)
 
 
-def test_hccf_is_its_formula():
-    model, batch, rows = exact(HCCF(DATA, dim=6, hyperedges=5, p=0.0, decay=0.01))
-    graph, x, table = dense(), model.encoder.table, model.encoder.table
-    hyper = [table[:U] @ model.hypergraph.weights[0], table[U:] @ model.hypergraph.weights[1]]
+@pytest.mark.parametrize(("scale", "slope", "p"), [(1.0, 1.0, 0.0), (0.3, 0.5, 0.0), (1.0, 1.0, 0.4)])
+def test_hccf_is_its_formula(scale, slope, p):
+    model, batch, rows = exact(HCCF(DATA, dim=6, hyperedges=5, p=p, scale=scale, slope=slope, decay=0.01))
+    model.generator = torch.Generator().manual_seed(3)
+    terms, drawn = model.losses(batch), torch.Generator().manual_seed(3)
+    adj, graph, x, table = model.encoder.adj, dense(), model.encoder.table, model.encoder.table
+    hyper = [scale * table[:U] @ model.hypergraph.weights[0], scale * table[U:] @ model.hypergraph.weights[1]]
     users, items = batch.users.unique(), batch.items.unique()
     total, between = x, 0.0
+
+    def kept(*shape):
+        return (torch.rand(*shape, generator=drawn) >= p).double() / (1 - p) if p else torch.ones(*shape).double()
+
+    def bent(z):
+        return torch.where(z > 0, z, slope * z)
+
     for _ in range(2):
-        m = graph @ x
-        g = torch.cat([h @ (h.T @ part) for h, part in zip(hyper, (x[:U], x[U:]), strict=True)])
+        edges = kept(adj.num_undirected)[adj.undirected.long()]
+        m = graph * torch.zeros_like(graph).index_put((adj.row.long(), adj.indices.long()), edges) @ x
+        sides = [h * kept(*h.shape) for h in hyper]
+        g = torch.cat([bent(h @ bent(h.T @ part)) for h, part in zip(sides, (x[:U], x[U:]), strict=True)])
         fixed = m.detach()
         between = between + nce(fixed[users], g[users], 0.1, g[:U]) + nce(fixed[U + items], g[U + items], 0.1, g[U:])
         x = m + g
         total = total + x
     whole = table.square().sum() + sum(w.square().sum() for w in model.hypergraph.weights)
-    same(model, model.losses(batch), {"rank": bpr(total, rows), "contrast": 0.2 * between, "reg": 0.01 * whole})
-    torch.testing.assert_close(torch.cat(model.tables()), total)
+    same(model, terms, {"rank": bpr(total, rows), "contrast": 0.2 * between, "reg": 0.01 * whole})
+    if not p:
+        torch.testing.assert_close(torch.cat(model.tables()), total)
 
 
 def test_hccf_drops_in_training_alone():
@@ -165,6 +180,27 @@ def test_hccf_drops_in_training_alone():
     clean = HCCF(DATA, dim=6, hyperedges=5, p=0.0)
     clean.load_state_dict(model.state_dict())
     torch.testing.assert_close(torch.cat(model.tables()), torch.cat(clean.tables()))
+
+
+def test_lightgcl_drops_edges_of_the_local_layers_and_scores_on_all():
+    model, batch, rows = exact(LightGCL(DATA, dim=6, views=[SVD(3)], p=0.4, weight=0.0, decay=0.0))
+    model.generator = torch.Generator().manual_seed(3)
+    adj, table, rank = model.encoder.adj, model.encoder.table, model.losses(batch)["rank"]
+    keep = (torch.rand(adj.num_undirected, generator=torch.Generator().manual_seed(3)) >= 0.4).double() / 0.6
+    edges = keep[adj.undirected.long()]
+    dropped = dense() * torch.zeros(N, N).double().index_put((adj.row.long(), adj.indices.long()), edges)
+    torch.testing.assert_close(rank, bpr(table + dropped @ table + dropped @ dropped @ table, rows))
+    torch.testing.assert_close(torch.cat(model.tables()), table + dense() @ table + dense() @ dense() @ table)
+
+
+@pytest.mark.parametrize("objective", [BarlowTwins(), AlignUniform()])
+@pytest.mark.parametrize("model", [HCCF, LightGCL, NCL])
+def test_objectives_without_a_place_for_further_negatives_stay_within_the_batch(model, objective, caplog):
+    with caplog.at_level("INFO", logger="gcl.recommenders"):
+        built = model(DATA, dim=6, objective=objective, **({"clusters": 3} if model is NCL else {}))
+    assert f"{type(objective).__name__} has no place for further negatives" in caplog.text
+    terms = built.losses(batch_of(built, DATA))
+    assert all(bool(torch.isfinite(term)) for term in terms.values())
 
 
 def test_ncl_is_its_formula():
@@ -209,6 +245,11 @@ def test_kmeans_finds_groups_and_settles():
     ("build", "text"),
     [
         (lambda: DCCF(DATA, layers=0), "layers of DCCF must be at least 1"),
+        (lambda: DCCF(DATA, layout="autors"), "layout must be 'authors' or 'sslrec', got 'autors'"),
+        (lambda: NCL(DATA, clusters=3, warm_up=-1), "warm_up of NCL must not be negative, got -1"),
+        (lambda: Contrastive(DATA, candidates="al"), "candidates must be 'batch' or 'all', got 'al'"),
+        (lambda: Contrastive(DATA, readout="men"), "readout must be 'mean' or 'sum' or .* 'last', got 'men'"),
+        (lambda: Contrastive(DATA, views=[[Noise(), SVD()]]), "SVD takes a step of its own"),
         (lambda: HCCF(DATA, layers=0), "layers of HCCF must be at least 1"),
         (lambda: NCL(DATA, clusters=0), "clusters of NCL must be at least 1, got 0"),
         (lambda: NCL(DATA, clusters=3, hops=0), "hops of NCL must be at least 1, got 0"),

@@ -24,6 +24,7 @@ LEARNT = [
     lambda: AdversarialNoise(0.2),
     lambda: Hypergraph(6),
     lambda: Hypergraph(6, p=0.3),
+    lambda: Hypergraph(6, scale=0.5, slope=0.5),
 ]
 
 
@@ -185,21 +186,10 @@ def test_gates_are_drawn_once_for_all_layers(adj, x):
     assert not torch.equal(step(x, 1), first)
 
 
-def test_adversarial_noise_has_its_length(adj, x):
-    view = ready(AdversarialNoise(0.3), adj)
-    noise = view.draw(x, torch.Generator().manual_seed(0))
-    torch.testing.assert_close(noise.norm(dim=1), torch.full((len(x),), 0.3))
-
-
-def test_hypergraph_is_its_formula(adj, x):
-    view = ready(Hypergraph(6), adj)
-    step = chain([view], adj)
-    y = torch.randn_like(x)
-    first, second = step(x, 1), step(y, 2)
-    for rows, w in ((slice(0, SIDES[0]), view.weights[0]), (slice(SIDES[0], None), view.weights[1])):
-        h = x[rows] @ w
-        torch.testing.assert_close(first[rows], h @ (h.T @ x[rows]))
-        torch.testing.assert_close(second[rows], h @ (h.T @ y[rows]))
+@pytest.mark.parametrize("view", [SVD, Hypergraph])
+def test_views_with_a_step_of_their_own_come_first(view, adj):
+    with pytest.raises(ValueError, match=f"{view.__name__} takes a step of its own .* put it first"):
+        chain([DropEdge(0.1), view()], adj)
 
 
 def test_allocate_names_what_maximises(adj):
@@ -223,6 +213,8 @@ def test_allocate_names_what_maximises(adj):
         (lambda: AdversarialNoise(hidden=0), "hidden must be at least 1, got 0"),
         (lambda: Hypergraph(0), "hyperedges must be at least 1, got 0"),
         (lambda: Hypergraph(p=1.0), r"p must be a probability in \[0, 1\), got 1.0"),
+        (lambda: Hypergraph(scale=0.0), "scale must be positive, got 0.0"),
+        (lambda: Hypergraph(slope=1.5), r"slope must lie in \[0, 1\], 1 is linear, got 1.5"),
     ],
 )
 def test_arguments_are_checked(build, text):

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gcl.arguments import one_of
 from gcl.data import Batch, Dataset
 from gcl.encoders import LightGCNEncoder, Readout
 from gcl.losses import BPR, InfoNCE, Objective
@@ -22,15 +23,22 @@ Candidates = Literal["batch", "all"]
 def contrast(objective: Objective, first: Tensor, second: Tensor, ids: Tensor, whole: bool = False) -> Tensor:
     """A pair objective between two views of the rows ``ids`` [B] of tables [n, d], each id counted once.
 
-    ``whole``: all other rows of the second table are negatives too, at O(B n d) in place of O(B² d).
+    ``whole``: all other rows of the second table are negatives too, at O(B n d) in place of O(B² d), where the
+    objective has a place for them.
     """
     unique = torch.unique(ids)
     z1, z2 = F.embedding(unique, first), F.embedding(unique, second)
-    if whole:
+    if whole and objective.extra:
         rest = torch.ones(second.shape[0], dtype=torch.bool, device=ids.device).index_fill_(0, unique, False)
         others = rest.nonzero()[:, 0]
         z2, unique = torch.cat([z2, F.embedding(others, second)]), torch.cat([unique, others])
     return objective(z1, z2, unique)
+
+
+def say_candidates(objective: Objective) -> None:
+    """Log, once for a model that contrasts with whole tables, that its objective stays within the batch."""
+    if not objective.extra:
+        log.info("%s has no place for further negatives: it contrasts within the batch", type(objective).__name__)
 
 
 def contrast_batch(
@@ -97,6 +105,7 @@ class Contrastive(Recommender):
     ) -> None:
         super().__init__(data)
         self.check(weight=weight, reg=reg)
+        one_of("candidates", candidates, Candidates)
         self.sampling = ranked_pairs(negatives)
         self.encoder = LightGCNEncoder(data.train, dim, layers, readout)
         self.views = two_views(views, GraphView)
@@ -108,8 +117,8 @@ class Contrastive(Recommender):
         self.item_objective = objective.build(data.num_items, dim)
         self.rank = BPR()
         self.weight, self.reg, self.whole = weight, reg, candidates == "all" and objective.extra
-        if candidates == "all" and not objective.extra:
-            log.info("%s has no place for further negatives: it contrasts within the batch", type(objective).__name__)
+        if candidates == "all":
+            say_candidates(objective)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Terms ``rank``, ``contrast`` and ``reg``."""

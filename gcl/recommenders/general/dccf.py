@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from gcl.arguments import one_of
 from gcl.data import Batch, Dataset
 from gcl.encoders import LightGCNEncoder
 from gcl.errors import InputError
@@ -70,6 +71,7 @@ class DCCF(Recommender):
         if layers < 1:
             raise InputError(f"layers of DCCF must be at least 1: every layer is a contrast; got {layers}.")
         self.check(weight=weight, reg=reg, intent_reg=intent_reg, decay=decay, independence=independence)
+        one_of("layout", layout, Layout)
         self.check_forgetful(objective)
         self.sampling = ranked_pairs(negatives)
         self.encoder = LightGCNEncoder(data.train, dim, layers, "sum")

@@ -9,14 +9,15 @@ from gcl.errors import InputError
 from gcl.losses import BPR, InfoNCE, Objective
 from gcl.losses.regularisation import all_parameters_square
 from gcl.recommenders.base import Recommender
-from gcl.recommenders.general.contrastive import contrast
+from gcl.recommenders.general.contrastive import contrast, say_candidates
 from gcl.recommenders.general.ranking import ranked_pairs, ranking_terms
 from gcl.views import Hypergraph, RandomWalk, chain
 
 
 class HCCF(Recommender):
-    r"""Layer k: M = drop(Â) E(k - 1), G = H (H^T E(k - 1)), H = drop(E(0) W) a side; E(k) = M + G; E = Σ_k E(k).
+    r"""Layer k: M = drop(Â) E(k - 1), G = σ(H σ(H^T E(k - 1))), E(k) = M + G; E = Σ_k E(k).
 
+    H = drop(scale E(0) W), users and items apart; σ is LeakyReLU, by default the identity.
     Loss = BPR on E + weight * Σ_k [objective(sg(M_u), G_u) + objective(sg(M_i), G_i)] + decay * (||E(0)||² + ||W||²),
     candidates all users and all items of G. The local side is detached: only the hypergraph learns from the contrast.
     A mask a layer for edges (kept values scaled) and for H; none when scoring.
@@ -27,6 +28,8 @@ class HCCF(Recommender):
         dim: width of the table.
         layers: number of layers, at least 1.
         hyperedges: columns of H, a side.
+        scale: factor of H, the authors' mult; below 1 where G drowns M, see :class:`gcl.views.Hypergraph`.
+        slope: of σ, LeakyReLU, below 0; 1 is linear.
         p: probability that an edge, or an entry of H, is dropped in training.
         objective: of kind pair; the detached M is the anchor.
         weight: of the contrast.
@@ -44,6 +47,8 @@ class HCCF(Recommender):
         dim: int = 64,
         layers: int = 2,
         hyperedges: int = 128,
+        scale: float = 1.0,
+        slope: float = 1.0,
         p: float = 0.5,
         objective: Objective = InfoNCE(temperature=0.1),
         weight: float = 0.2,
@@ -57,8 +62,9 @@ class HCCF(Recommender):
         self.check_forgetful(objective)
         self.sampling = ranked_pairs(negatives)
         self.encoder = LightGCNEncoder(data.train, dim, layers, "sum")
-        self.drop, self.hypergraph = RandomWalk(p, renormalize=False), Hypergraph(hyperedges, p)
+        self.drop, self.hypergraph = RandomWalk(p, renormalize=False), Hypergraph(hyperedges, p, scale, slope)
         self.hypergraph.allocate(self.encoder.adj, dim, self.encoder.sides)
+        say_candidates(objective)
         self.user_objective = objective.build(data.num_users, dim)
         self.item_objective = objective.build(data.num_items, dim)
         self.rank = BPR()

@@ -8,7 +8,7 @@ from gcl.encoders import LightGCNEncoder
 from gcl.losses import BPR, InfoNCE, Objective
 from gcl.losses.regularisation import all_parameters_square
 from gcl.recommenders.base import Phase, Recommender
-from gcl.recommenders.general.contrastive import adversarial_phases, contrast
+from gcl.recommenders.general.contrastive import adversarial_phases, contrast, say_candidates
 from gcl.recommenders.general.ranking import ranked_pairs, ranking_terms
 from gcl.views import SVD, DropEdge, GraphView, Views, allocate, chain, one_view
 
@@ -60,6 +60,7 @@ class LightGCL(Recommender):
         self.drop, self.view = DropEdge(p, renormalize=False), one_view(views[0], GraphView)
         self.adverse = allocate(self.view, self.encoder.adj, dim, self.encoder.sides)
         self.encoder.check(self.view)
+        say_candidates(objective)
         self.user_objective = objective.build(data.num_users, dim)
         self.item_objective = objective.build(data.num_items, dim)
         self.rank = BPR()

@@ -10,7 +10,7 @@ from gcl.encoders.readout import read
 from gcl.errors import InputError
 from gcl.losses import BPR, InfoNCE, Objective
 from gcl.recommenders.base import Recommender
-from gcl.recommenders.general.contrastive import contrast
+from gcl.recommenders.general.contrastive import contrast, say_candidates
 from gcl.recommenders.general.ranking import ranked_pairs, ranking_terms
 from gcl.recommenders.kmeans import kmeans
 
@@ -75,10 +75,11 @@ class NCL(Recommender):
             raise InputError(f"hops of NCL must be at least 1, got {hops}.")
         if prototype_temperature <= 0:
             raise InputError(f"prototype_temperature of NCL must be positive, got {prototype_temperature}.")
-        self.check(weight=weight, prototype_weight=prototype_weight, alpha=alpha, reg=reg)
+        self.check(weight=weight, prototype_weight=prototype_weight, alpha=alpha, warm_up=warm_up, reg=reg)
         self.sampling = ranked_pairs(negatives)
         self.depth, self.partner = layers, 2 * hops
         self.encoder = LightGCNEncoder(data.train, dim, max(layers, self.partner), "mean")
+        say_candidates(objective)
         self.user_objective = objective.build(data.num_users, dim)
         self.item_objective = objective.build(data.num_items, dim)
         self.rank = BPR()
