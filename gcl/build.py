@@ -68,6 +68,8 @@ VIEWS: dict[str, tuple[str, str]] = {
     "AdversarialNoise": ("gcl.views.adversarial:AdversarialNoise", "after Goodfellow et al., ICLR 2015"),
     "SVD": ("gcl.views.svd:SVD", "Cai et al., ICLR 2023"),
     "EdgeMask": ("gcl.views.masks:EdgeMask", "Ren et al., SIGIR 2023"),
+    "EdgeDenoiser": ("gcl.views.generators:EdgeDenoiser", "Jiang et al., KDD 2023"),
+    "EdgeVAE": ("gcl.views.generators:EdgeVAE", "Jiang et al., KDD 2023"),
     "EdgeGates": ("gcl.views.gates:EdgeGates", "Suresh et al., NeurIPS 2021"),
     "FeatureGates": ("gcl.views.feature_gates:FeatureGates", "after Zhu et al., GRACE, 2020"),
     "Intents": ("gcl.views.intents:Intents", "Ren et al., SIGIR 2023"),

@@ -74,7 +74,7 @@ class SupCon(Objective):
         if self.similarity.linear:
             return label_contrast(left, right, inverse, labels, self.variant == "in")
         return soft_contrast(
-            left, right, inverse, _equal, (labels,), (labels,), own=True, transform=self.similarity.transform
+            left, right, inverse, _equal, ((labels,), (labels,)), own=True, transform=self.similarity.transform
         )
 
 
@@ -129,7 +129,7 @@ class WSP(Objective):
         parts, keys = ([Labels()], [labels]) if self.use_labels else ([], [])
         keys = [*keys, place]
         return soft_contrast(
-            x, x, z.new_tensor(1 / self.temperature), product([*parts, self.nearness]), keys, keys, own=True
+            x, x, z.new_tensor(1 / self.temperature), product([*parts, self.nearness]), (keys, keys), own=True
         )
 
 

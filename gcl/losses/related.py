@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gcl.errors import unknown
 from gcl.losses.base import Objective, Rows, in_order, spell
-from gcl.losses.functional.soft import soft_contrast
+from gcl.losses.functional.soft import Share, soft_contrast
 from gcl.losses.slots.relations import Relation, RelationLike, product, relations_of
 from gcl.losses.slots.similarities import SimilarityLike, similarity_of
 from gcl.losses.slots.temperatures import TemperatureLike, even_temperature_of
@@ -93,9 +93,9 @@ class RelationContrast(Objective):
         z1, z2 = self.similarity.centred(z1, z2)
         return soft_contrast(
             self.similarity.left(z1), self.similarity.right(z2), 1 / self.temperature(z1.new_empty(0)), product(parts),
-            [key[: len(z1)] for key in keys], keys, own=self.own,
+            ([key[: len(z1)] for key in keys], keys), own=self.own,
             transform=None if self.similarity.linear else self.similarity.transform,
-            denominator=self.denominator, inside=self.positives == "average", things=(place[: len(z1)], place),
+            share=Share(self.denominator, self.positives == "average"), things=(place[: len(z1)], place),
         )  # fmt: skip
 
 

@@ -62,7 +62,7 @@ class CWCL(Objective):
         def nearness(t: Tensor, i: Tensor, others: Tensor, j: Tensor) -> Tensor:
             return torch.where(i[:, None] == j, 1.0, relation.weigh(t, others))
 
-        values, _ = soft_contrast(x, y, inverse, nearness, (frozen[:rows], key[:rows]), (frozen, key), own=False)
+        values, _ = soft_contrast(x, y, inverse, nearness, ((frozen[:rows], key[:rows]), (frozen, key)), own=False)
         if not self.reverse:
             return values, None
         own = None if ids is None else ids[:rows]

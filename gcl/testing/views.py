@@ -25,6 +25,8 @@ def check_graph_view(build: Callable[[], GraphView], nothing: Callable[[], Graph
     torch.manual_seed(0)
     x = torch.randn(adj.num_rows, 8, requires_grad=True)
     values, before = adj.values.clone(), x.detach().clone()
+    users, items = data.train.user[:8], data.train.item[:8] + data.num_users
+    nodes = (users, items, items.roll(3)[:, None])
 
     def ready(view: GraphView) -> GraphView:
         view.allocate(adj, 8, sides)
@@ -40,7 +42,9 @@ def check_graph_view(build: Callable[[], GraphView], nothing: Callable[[], Graph
     assert out.shape == x.shape, f"a step must keep the shape {tuple(x.shape)}, got {tuple(out.shape)}"
     assert bool(torch.isfinite(out).all()), "a step must give finite values"
     assert torch.equal(run(view, 0), out), "equal generators must give equal views"
-    out.square().sum().backward()
+    own = view.terms(adj, x, nodes, torch.Generator().manual_seed(0))
+    assert all(t.dim() == 0 and bool(torch.isfinite(t)) for t in own.values()), "terms must be finite scalars"
+    (out.square().sum() + sum(own.values())).backward()
     assert x.grad is not None and bool(x.grad.abs().sum() > 0), "the gradient must reach the representations"
     idle = [n for n, p in view.named_parameters() if p.grad is None or not bool(p.grad.abs().sum() > 0)]
     assert not idle, f"parameters that get no gradient: {', '.join(idle)}"

@@ -3,14 +3,15 @@
 from gcl.views.adaptive import AdaptiveDropEdge, AdaptiveMaskFeature
 from gcl.views.added import AddEdge
 from gcl.views.adversarial import AdversarialNoise
-from gcl.views.base import DataView, GraphView, Level, Linear, Step, View, augment, chain
+from gcl.views.base import DataView, Edges, GraphView, Level, Linear, Step, View, augment, chain
 from gcl.views.choice import Identity, RandomChoice, Transform
 from gcl.views.diffusion import PPR, Heat
 from gcl.views.edges import DropEdge, DropNode, RandomWalk
-from gcl.views.entries import Views, allocate, one_view, two_views
+from gcl.views.entries import Views, allocate, one_view, two_views, view_terms
 from gcl.views.feature_gates import FeatureGates
 from gcl.views.features import DropFeature, MaskFeature, ShuffleFeature
 from gcl.views.gates import EdgeGates
+from gcl.views.generators import EdgeDenoiser, EdgeVAE
 from gcl.views.hypergraph import Hypergraph
 from gcl.views.intents import Intents
 from gcl.views.masks import EdgeMask
@@ -32,8 +33,11 @@ __all__ = [
     "DropEdge",
     "DropFeature",
     "DropNode",
+    "EdgeDenoiser",
     "EdgeGates",
     "EdgeMask",
+    "EdgeVAE",
+    "Edges",
     "FeatureGates",
     "GraphView",
     "Heat",
@@ -63,4 +67,5 @@ __all__ = [
     "chain",
     "one_view",
     "two_views",
+    "view_terms",
 ]

@@ -32,6 +32,8 @@ class Linear:
 
 
 Step = Callable[[Tensor, int], Tensor]
+Edges = tuple[Tensor, Tensor, Tensor]
+"""Nodes that have an edge, first [B] and second [B], and nodes [B, m] that have none with the first."""
 
 
 class View(Recorded, nn.Module, ABC):
@@ -64,6 +66,17 @@ class GraphView(View):
             dim: width of the representations.
             sides: rows of each kind of node, such as (users, items); together N.
         """
+
+    def terms(self, adj: Adjacency, h: Tensor, nodes: Edges, generator: torch.Generator | None) -> dict[str, Tensor]:
+        """What the view learns from beside the contrast, by name, for its owner to add; by default nothing.
+
+        Args:
+            adj: the whole graph.
+            h: representations that enter layer 1, [N, d].
+            nodes: a batch of edges and of pairs that are none.
+            generator: source of randomness.
+        """
+        return {}
 
     def report(self, adj: Adjacency, h: Tensor) -> dict[str, float]:
         """What the view has learnt, for TensorBoard, from the representations h [N, d] that enter layer 1."""
@@ -114,7 +127,8 @@ def as_linear(source: Adjacency | Step, asker: str) -> Linear:
     """The step as one over a graph whose edges can be changed; an error if it no longer is one."""
     step = as_step(source)
     if not isinstance(step, Linear):
-        raise ValueError(f"{asker} changes edges and cannot follow a view that changes representations: put it first.")
+        rule = "changes edges and cannot follow a view that changes representations, or edges by what it reads of them"
+        raise ValueError(f"{asker} {rule}: put it first in its chain.")
     return step
 
 

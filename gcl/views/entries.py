@@ -4,10 +4,11 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from gcl.graph import Adjacency
-from gcl.views.base import DataView, GraphView, View
+from gcl.views.base import DataView, Edges, GraphView, View
 from gcl.views.choice import Transform
 
 Views = Sequence[View | Sequence[View]]
@@ -34,6 +35,19 @@ def one_view(entry: View | Sequence[View], level: type[View]) -> nn.ModuleList:
         if not isinstance(view, level):
             raise ValueError(f"views must be of {level.__name__} here, got {type(view).__name__}.")
     return nn.ModuleList(copy.deepcopy(chain))
+
+
+def view_terms(
+    views: nn.Module, adj: Adjacency, h: Tensor, nodes: Edges, generator: torch.Generator | None
+) -> dict[str, Tensor]:
+    """The terms of all graph views among the modules, each view once, named ``Name.term``; equal names add up."""
+    found = dict[str, Tensor]()
+    for view in views.modules():
+        if isinstance(view, GraphView):
+            for name, value in view.terms(adj, h, nodes, generator).items():
+                key = f"{type(view).__name__}.{name}"
+                found[key] = found[key] + value if key in found else value
+    return found
 
 
 def _foreign(view: object) -> bool:

@@ -8,7 +8,7 @@ from gcl.graph import Adjacency
 from gcl.recommenders.general.adagcl import AdaGCL
 from gcl.testing import tiny_dataset
 from gcl.testing.recommenders import batch_of
-from gcl.views.generators import EdgeDenoiser, EdgeVAE
+from gcl.views import EdgeDenoiser, EdgeVAE
 
 DATA = tiny_dataset()
 U, N = DATA.num_users, DATA.num_users + DATA.num_items
@@ -54,9 +54,14 @@ def gated(denoiser, adj, x, layer, beta=1.0, noise=None):
     return scale[:, None] * mask * scale, logits
 
 
+def allocated(view, adj):
+    view.allocate(adj, 6, (U, N - U))
+    return view.double()
+
+
 def test_the_autoencoder_keeps_the_edges_it_believes_in(adj, x):
     torch.manual_seed(0)
-    vae = EdgeVAE(6).double()
+    vae = allocated(EdgeVAE(), adj)
     mean, spread = vae.mean(x), vae.spread(x)
     z = mean + spread * torch.randn(N, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
@@ -73,7 +78,7 @@ def test_the_autoencoder_keeps_the_edges_it_believes_in(adj, x):
 
 def test_the_loss_of_the_autoencoder_is_its_formula(adj, x):
     torch.manual_seed(0)
-    vae = EdgeVAE(6).double()
+    vae = allocated(EdgeVAE(), adj)
     first, second = DATA.train.user[:9], DATA.train.item[:9] + U
     other = torch.randint(U, N, (9, 2), generator=torch.Generator().manual_seed(1))
     loss = vae.loss(x, first, second, other, torch.Generator().manual_seed(3))
@@ -89,7 +94,7 @@ def test_the_loss_of_the_autoencoder_is_its_formula(adj, x):
 
 def test_the_denoiser_is_its_formula(adj, x):
     torch.manual_seed(0)
-    denoiser = EdgeDenoiser(6, 2).double()
+    denoiser = allocated(EdgeDenoiser(2), adj)
     first, _ = gated(denoiser, adj, x, 0)
     second, _ = gated(denoiser, adj, first @ x, 1)
     layers = denoiser.view(adj, x)
@@ -113,7 +118,7 @@ def test_the_denoiser_is_its_formula(adj, x):
 
 def test_gates_that_are_always_shut_or_open_are_an_error():
     with pytest.raises(ValueError, match="low must be below 0 and high above 1"):
-        EdgeDenoiser(4, 1, low=0.0)
+        EdgeDenoiser(1, low=0.0)
 
 
 def decoupled(a, b, nodes):

@@ -17,7 +17,7 @@ from gcl.recommenders.general.simgcl import SimGCL
 from gcl.recommenders.general.xsimgcl import XSimGCL
 from gcl.testing import tiny_dataset
 from gcl.testing.recommenders import batch_of
-from gcl.views import DropEdge, EdgeGates, Noise
+from gcl.views import DropEdge, EdgeDenoiser, EdgeGates, Noise
 
 
 @pytest.fixture
@@ -203,6 +203,25 @@ def test_adversarial_views_maximise_what_the_rest_minimises(data):
         for p, g in zip(views.parameters, gradients, strict=True):
             p -= 0.01 * g / g.norm().clamp(min=1e-9)
     assert contrast() > before
+
+
+@pytest.mark.parametrize("build", [Contrastive, XSimGCL])
+def test_views_with_losses_of_their_own_add_them(build, data):
+    """The generator moves by its own terms, the table by none of these."""
+    torch.manual_seed(0)
+    model = build(data, dim=8, layers=2, views=[[EdgeDenoiser(2, price=0.5)]], weight=0.3)
+    plain = build(data, dim=8, layers=2, views=[Noise(0.1)], weight=0.3)
+    batch = batch_of(model, data)
+    terms = model.losses(batch)
+    own = {"EdgeDenoiser.generator", "EdgeDenoiser.price"}
+    assert set(terms) == set(plain.losses(batch)) | own
+    theirs = [p for name, p in model.named_parameters() if name.startswith("view")]
+    table = model.encoder.table
+    apart = sum(v for k, v in terms.items() if k in own)
+    together = sum(v for k, v in terms.items() if k not in own)
+    assert torch.autograd.grad(apart, table, allow_unused=True, retain_graph=True)[0] is None
+    assert all(bool(g.any()) for g in torch.autograd.grad(apart, theirs, retain_graph=True))
+    assert all(g is None for g in torch.autograd.grad(together, theirs, allow_unused=True))
 
 
 def test_evaluation_follows_a_training_loop_of_ones_own(data):

@@ -6,9 +6,22 @@ import torch.nn.functional as F
 
 from gcl.graph import Adjacency
 from gcl.testing import check_graph_view, tiny_dataset
-from gcl.views import SVD, AdversarialNoise, DropEdge, EdgeGates, EdgeMask, Hypergraph, Intents, Noise, allocate, chain
+from gcl.views import (
+    SVD,
+    AdversarialNoise,
+    DropEdge,
+    EdgeDenoiser,
+    EdgeGates,
+    EdgeMask,
+    EdgeVAE,
+    Hypergraph,
+    Intents,
+    Noise,
+    allocate,
+    chain,
+    view_terms,
+)
 from gcl.views.gates import calibrated
-from gcl.views.generators import EdgeDenoiser, EdgeVAE
 from gcl.views.report import mask_picture, mask_report, share_entropy
 
 DATA = tiny_dataset()
@@ -25,6 +38,9 @@ LEARNT = [
     lambda: Hypergraph(6),
     lambda: Hypergraph(6, p=0.3),
     lambda: Hypergraph(6, scale=0.5, slope=0.5),
+    EdgeVAE,
+    EdgeDenoiser,
+    lambda: EdgeDenoiser(1, price=0.3),
 ]
 
 
@@ -269,7 +285,7 @@ def test_pictures_show_weight_against_degree_and_prototypes_against_each_other(a
 
 def test_generators_report_what_they_keep(adj, x):
     torch.manual_seed(0)
-    vae, denoiser = EdgeVAE(6), EdgeDenoiser(6, 1)
+    vae, denoiser = ready(EdgeVAE(), adj, 6), ready(EdgeDenoiser(1), adj, 6)
     with torch.no_grad():
         vae.decoder[3].weight.zero_()
         vae.decoder[3].bias.fill_(-1.0)
@@ -289,3 +305,73 @@ def test_a_model_reports_its_views_by_their_place():
     assert {"views/intents/entropy", "views/intents/similarity", "views/mask/degree_correlation"} <= set(found)
     assert found.items() <= diagnose(model, DATA, 0).items()
     assert learnt_views(EASE(DATA)) == {}
+
+
+def test_a_generator_as_a_view_is_its_graph(adj, x):
+    """One draw of the auto-encoder for all layers; the denoiser's gates of each layer from what enters it."""
+    vae, denoiser = ready(EdgeVAE(), adj), ready(EdgeDenoiser(2), adj)
+    step = chain([vae], adj, torch.Generator().manual_seed(3))
+    graph = vae.graph(adj, x, torch.Generator().manual_seed(3))
+    torch.testing.assert_close(step(step(x, 1), 2), dense(graph) @ (dense(graph) @ x))
+    step = chain([denoiser], adj)
+    h1 = step(x, 1)
+    torch.testing.assert_close([h1, step(h1, 2)], denoiser.view(adj, x)[1:])
+    torch.testing.assert_close(step(h1, 3), step(h1, 2), msg="a third layer has the gates of the second")
+    dropped = DropEdge(0.5)
+    kept = dropped.draw(adj, torch.Generator().manual_seed(4))
+    gates = denoiser.mask(denoiser.logits(adj, x, 1)) * (kept.values != 0)
+    mask = torch.zeros(len(x), len(x)).index_put((adj.row.long(), adj.indices.long()), gates)
+    scale = mask.sum(1).clamp(min=0.01).rsqrt()
+    step = chain([dropped, denoiser], adj, torch.Generator().manual_seed(4))
+    torch.testing.assert_close(step(x, 1), (scale[:, None] * mask * scale) @ x)
+
+
+def test_generators_learn_from_their_own_terms_alone(adj, x):
+    users, items = DATA.train.user[:7], DATA.train.item[:7] + SIDES[0]
+    nodes, seed = (users, items, items.roll(2)[:, None]), torch.Generator().manual_seed(1)
+    denoiser = ready(EdgeDenoiser(2, beta=0.5, price=0.3), adj)
+    h = x.clone().requires_grad_()
+    terms = denoiser.terms(adj, h, nodes, seed)
+    layers, price = denoiser(adj, x, 0.5, torch.Generator().manual_seed(1))
+    z = sum(layers)
+    gap = (z[users] * z[items]).sum(1) - (z[users] * z[items.roll(2)]).sum(1)
+    torch.testing.assert_close(terms, {"generator": -F.logsigmoid(gap).mean(), "price": 0.3 * price})
+    assert torch.autograd.grad(sum(terms.values()), h, allow_unused=True)[0] is None
+    vae = ready(EdgeVAE(), adj)
+    found = vae.terms(adj, h, nodes, torch.Generator().manual_seed(1))
+    torch.testing.assert_close(found, {"generator": vae.loss(x, *nodes, torch.Generator().manual_seed(1))})
+    out = sum(chain([view], adj, seed)(h, 1).square().sum() for view in (vae, denoiser))
+    parameters = [*vae.parameters(), *denoiser.parameters()]
+    assert all(g is None for g in torch.autograd.grad(out, parameters, allow_unused=True))
+
+
+def test_terms_of_a_view_in_two_chains_count_once(adj, x):
+    from torch import nn
+
+    users = DATA.train.user[:3]
+    nodes = (users, DATA.train.item[:3] + SIDES[0], DATA.train.item[3:6, None] + SIDES[0])
+    one, two = ready(EdgeDenoiser(2), adj), ready(EdgeDenoiser(2), adj)
+
+    def draw():
+        return torch.Generator().manual_seed(1)
+
+    first = view_terms(nn.ModuleList([nn.ModuleList([one]), nn.ModuleList([one])]), adj, x, nodes, draw())
+    assert set(first) == {"EdgeDenoiser.generator", "EdgeDenoiser.price"}
+    torch.testing.assert_close(first["EdgeDenoiser.price"], one.terms(adj, x, nodes, draw())["price"])
+    both = view_terms(nn.ModuleList([one, two]), adj, x, nodes, draw())
+    torch.testing.assert_close(both["EdgeDenoiser.price"], 2 * first["EdgeDenoiser.price"], rtol=0.2, atol=0)
+    assert view_terms(nn.ModuleList([Noise(0.1)]), adj, x, nodes, None) == {}
+
+
+@pytest.mark.parametrize("build", [EdgeVAE, EdgeDenoiser])
+def test_generators_are_allocated_first_and_read_a_graph(build, adj, x):
+    with pytest.raises(ValueError, match=f"{build.__name__} has no parameters yet"):
+        chain([build()], adj)(x, 1)
+    with pytest.raises(ValueError, match=f"{build.__name__} changes edges and cannot follow"):
+        chain([Noise(0.1), ready(build(), adj)], adj)(x, 1)
+
+
+@pytest.mark.parametrize("wrong", [{"layers": 0}, {"beta": 0.0}, {"price": -1.0}])
+def test_settings_of_the_denoiser(wrong):
+    with pytest.raises(ValueError, match="layers >= 1, beta > 0 and price >= 0 must hold"):
+        EdgeDenoiser(**wrong)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,62 +16,68 @@ Targets = Callable[..., Tensor]
 Denominator = Literal["all", "negatives", "self"]
 
 
+class Share(NamedTuple):
+    """What a positive's share is of: D over ``all`` columns, the ``negatives``, or these and it ``self``.
+
+    ``inside``: the logarithm of the average share in place of the average of logarithms.
+    """
+
+    denominator: Denominator = "all"
+    inside: bool = False
+
+
 def soft_contrast(
     left: Tensor,
     right: Tensor,
     inverse: Tensor,
     targets: Targets,
-    row_keys: Sequence[Tensor],
-    column_keys: Sequence[Tensor],
+    keys: tuple[Sequence[Tensor], Sequence[Tensor]],
     *,
     own: bool,
     transform: Callable[[Tensor], Tensor] | None = None,
-    denominator: Denominator = "all",
-    inside: bool = False,
+    share: Share = Share(),
     things: tuple[Tensor, Tensor] | None = None,
     stream: bool | None = None,
 ) -> tuple[Tensor, Tensor]:
     r"""-Σ_j (W_ij / Σ_k W_ik) (l_ij - D_ij) [B], l = s / τ, and which rows count; ``inside``: -log Σ_j (..) e^(l - D).
 
-    ``W = targets(*row_keys, *column_keys)`` >= 0 [R, n] for a tile of rows; it carries no gradient. D_ij is the row's
-    log-sum-exp over ``all`` columns, over the ``negatives`` of weight 0, or over these and j ``self``. With ``own`` row
-    i is column i, and neither weight nor denominator holds it.
+    ``W = targets(*row keys, *column keys)`` >= 0 [R, n] for a tile of rows; it carries no gradient. D_ij is the row's
+    log-sum-exp over the columns of ``share``, the negatives being those of weight 0. With ``own`` row i is column i,
+    and neither weight nor denominator holds it.
 
     Args:
         left: features of anchors [B, e].
         right: features of candidates [n, e].
         inverse: 1 / τ, a scalar or [B].
-        targets: function of tiles of ``row_keys`` and of whole ``column_keys``; closes over numbers only.
-        row_keys: tensors of B rows.
-        column_keys: tensors of n rows.
+        targets: function of tiles of the row keys and of the whole column keys; closes over numbers only.
+        keys: tensors of B rows, and of n rows.
         own: anchors and candidates are the same set.
         transform: elementwise on inner products.
-        denominator: ``all``, ``negatives`` or ``self``.
-        inside: the logarithm of the average in place of the average of logarithms.
+        share: the denominator, and where the average is taken.
         things: identity of rows [B] and columns [n]: columns of the row's thing and of weight 0 stand nowhere.
         stream: force or forbid tiles.
     """
     count = left.shape[0]
     places = torch.arange(count, device=left.device)
-    split = len(row_keys)
+    split = len(keys[0])
     row_things, column_things = (places, places) if things is None else things
 
     def block(x: Tensor, beta: Tensor, place: Tensor, thing: Tensor, *rest: Tensor) -> Tensor:
-        keys, y, named, other = rest[:split], rest[split], rest[split + 1], rest[split + 2 :]
+        mine, y, named, other = rest[:split], rest[split], rest[split + 1], rest[split + 2 :]
         inner = x @ y.T
         logits = (inner if transform is None else transform(inner)) * beta[:, None]
         with torch.no_grad():
-            weights = targets(*keys, *other).to(logits.dtype)
+            weights = targets(*mine, *other).to(logits.dtype)
         if own:
             self_pair = place[:, None] == torch.arange(y.shape[0], device=y.device)
             logits, weights = logits.masked_fill(self_pair, -math.inf), weights.masked_fill(self_pair, 0.0)
         if things is not None:
             logits = logits.masked_fill((thing[:, None] == named) & (weights == 0), -math.inf)
-        values, held = _against(logits, weights, denominator, inside)
+        values, held = _against(logits, weights, *share)
         return torch.stack([values, held.to(values.dtype)], 1)
 
-    rows = (left, inverse.expand(count), places, row_things, *row_keys)
-    out = by_rows(block, rows, (right, column_things, *column_keys), columns=right.shape[0], stream=stream)
+    rows = (left, inverse.expand(count), places, row_things, *keys[0])
+    out = by_rows(block, rows, (right, column_things, *keys[1]), columns=right.shape[0], stream=stream)
     return out[:, 0], out[:, 1].detach() > 0
 
 

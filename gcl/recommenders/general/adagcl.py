@@ -12,8 +12,7 @@ from gcl.losses import BPR, Contrast, Objective
 from gcl.losses.regularisation import all_parameters_square
 from gcl.recommenders.base import Phase, Recommender
 from gcl.recommenders.general.ranking import ranked_pairs, ranking_terms
-from gcl.views import DropEdge
-from gcl.views.generators import EdgeDenoiser, EdgeVAE
+from gcl.views import DropEdge, EdgeDenoiser, EdgeVAE
 
 
 class AdaGCL(Recommender):
@@ -76,7 +75,9 @@ class AdaGCL(Recommender):
         self.encoder = LightGCNEncoder(data.train, dim, layers, "sum")
         self.drop = None if drop is None else DropEdge(drop)
         if self.drop is None:
-            self.autoencoder, self.denoiser = EdgeVAE(dim), EdgeDenoiser(dim, layers, low=gate_low)
+            self.autoencoder, self.denoiser = EdgeVAE(), EdgeDenoiser(layers, low=gate_low)
+            for view in (self.autoencoder, self.denoiser):
+                view.allocate(self.encoder.adj, dim, self.encoder.sides)
         self.objective = objective.build(data.num_users + data.num_items, dim)
         self.rank = BPR()
         self.weight, self.bottleneck, self.gate_reg, self.decay = weight, bottleneck, gate_reg, decay

@@ -14,7 +14,7 @@ from gcl.encoders import LightGCNEncoder, Readout
 from gcl.losses import BPR, InfoNCE, Objective
 from gcl.recommenders.base import Phase, Recommender
 from gcl.recommenders.general.ranking import ranked_pairs, ranking_terms
-from gcl.views import GraphView, Noise, Views, allocate, two_views
+from gcl.views import GraphView, Noise, Views, allocate, two_views, view_terms
 
 log = logging.getLogger("gcl.recommenders")
 Candidates = Literal["batch", "all"]
@@ -50,6 +50,15 @@ def contrast_batch(
     return objectives[0](u1, u2, users) + objectives[1](i1, i2, items)
 
 
+def generator_terms(
+    views: nn.Module, encoder: LightGCNEncoder, batch: Batch, generator: torch.Generator | None
+) -> dict[str, Tensor]:
+    """What views with losses of their own learn from: the batch's interactions and its negatives."""
+    assert batch.negatives is not None, "the model's sampling declares negatives"
+    nodes = (batch.users, batch.items + encoder.sides[0], batch.negatives + encoder.sides[0])
+    return view_terms(views, encoder.adj, encoder.table, nodes, generator)
+
+
 def adversarial_phases(
     model: Recommender, adverse: list[nn.Parameter], contrast: Callable[[Batch], Tensor]
 ) -> list[Phase]:
@@ -70,7 +79,8 @@ class Contrastive(Recommender):
 
     Loss = BPR + weight * (objective(users' two views) + objective(items' two views)) + reg * ½ (||E0_u||² + ||E0_i||²
     + ||E0_j||²) / B. Users and items are contrasted apart, each id of the batch once. SGL and SimGCL are this class
-    with other defaults. Views that learn are trained with it, adversarial ones in a phase of their own.
+    with other defaults. Views that learn are trained with it, adversarial ones in a phase of their own; views with
+    losses of their own (EdgeVAE, EdgeDenoiser) add these.
 
     Args:
         data: what to learn from.
@@ -121,9 +131,10 @@ class Contrastive(Recommender):
             say_candidates(objective)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Terms ``rank``, ``contrast`` and ``reg``."""
+        """Terms ``rank``, ``contrast``, ``reg``, and those of views that have their own."""
         terms = ranking_terms(self.encoder, self.encoder.read(self.encoder()), batch, self.rank, self.reg)
-        return {**terms, "contrast": self.weight * self.contrast(batch)}
+        terms["contrast"] = self.weight * self.contrast(batch)
+        return terms | generator_terms(self.views, self.encoder, batch, self.generator)
 
     def phases(self) -> list[Phase]:
         """One phase, and one before it for adversarial views."""

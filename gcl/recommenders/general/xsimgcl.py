@@ -6,7 +6,7 @@ from gcl.data import Batch, Dataset
 from gcl.encoders import LightGCNEncoder, Readout
 from gcl.losses import BPR, InfoNCE, Objective
 from gcl.recommenders.base import Phase, Recommender
-from gcl.recommenders.general.contrastive import adversarial_phases, contrast_batch
+from gcl.recommenders.general.contrastive import adversarial_phases, contrast_batch, generator_terms
 from gcl.recommenders.general.ranking import ranked_pairs, ranking_terms
 from gcl.views import GraphView, Noise, Views, allocate, one_view
 
@@ -67,10 +67,11 @@ class XSimGCL(Recommender):
         self.contrast_layer, self.weight, self.reg = contrast_layer, weight, reg
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Terms ``rank``, ``contrast`` and ``reg``."""
+        """Terms ``rank``, ``contrast``, ``reg``, and those of views that have their own."""
         z, layer = self.ends()
         terms = ranking_terms(self.encoder, z, batch, self.rank, self.reg)
-        return {**terms, "contrast": self.weight * self.between(z, layer, batch)}
+        terms["contrast"] = self.weight * self.between(z, layer, batch)
+        return terms | generator_terms(self.view, self.encoder, batch, self.generator)
 
     def ends(self) -> tuple[Tensor, Tensor]:
         """The end of a pass under the view, and the layer that it is contrasted with, [U + I, d] each."""
