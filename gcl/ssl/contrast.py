@@ -119,7 +119,8 @@ def prepared(views: nn.ModuleList, encoder: nn.Module) -> list[nn.Parameter]:
         for view in cast("Iterable[DataView]", chain):
             if hasattr(encoder, "in_channels"):
                 view.prepare(width(encoder, "in_channels"))
-            adverse |= {id(p): p for p in view.parameters() if getattr(view, "adversarial", False)}
+            for part in view.modules():
+                adverse |= {id(p): p for p in part.parameters() if getattr(part, "adversarial", False)}
     return list(adverse.values())
 
 

@@ -15,7 +15,7 @@ from torch_geometric.nn import GAT, GCN, GIN, GraphSAGE
 from gcl import build, ssl
 from gcl.errors import InputError
 from gcl.losses import BPR, MACL, AlignUniform, InfoNCE, NTXent, VICReg
-from gcl.views import PPR, DropEdge, DropNode, EdgeGates, Identity, MaskFeature
+from gcl.views import PPR, DropEdge, DropNode, EdgeGates, Identity, MaskFeature, RandomChoice
 
 
 def train(method: ssl.Method, data: Any, steps: int, lr: float = 5e-3) -> list[float]:
@@ -149,6 +149,11 @@ def test_learnt_views_have_a_phase_of_their_own_where_they_are_adversarial() -> 
     method = ssl.Contrast(GIN(8, 6, 2), views=(EdgeGates(0.7, adversarial=True), Identity()))
     assert [p.name for p in method.phases()] == ["views", "main"]
     train(method, data, 4)
+    chosen = RandomChoice([DropEdge(0.2), [EdgeGates(0.7, adversarial=True)]])
+    hidden = ssl.Contrast(GIN(8, 6, 2), views=(chosen, Identity()))
+    assert [p.name for p in hidden.phases()] == ["views", "main"], "inside a choice it is adversarial, too"
+    with pytest.raises(ValueError, match="views of BGRL cannot be adversarial"):
+        ssl.BGRL(GIN(8, 6, 2), views=(chosen,))
     together = ssl.Contrast(GIN(8, 6, 2), views=(EdgeGates(0.7), Identity()))
     assert [p.name for p in together.phases()] == ["main"]
     before = [p.clone() for p in together.views.parameters()]
