@@ -185,7 +185,7 @@ def _keys(data: "Data", kind: str) -> list[str]:
     """Attributes that hold one entry a node, or an edge."""
     slices = getattr(data._store, "_slice_dict", None)
     found = []
-    for key in data.to_dict():
+    for key in data.keys():  # noqa: SIM118
         if not isinstance(data[key], Tensor) or key in ("ptr", "num_nodes"):
             continue
         if slices is not None and key in slices and key != "batch":
@@ -247,7 +247,7 @@ def _refresh(before: "Data", out: "Data") -> "Data":
         kept[key] = nodes.cpu() if kind == "node" else edges.cpu() if kind == "edge" else kept[key]
     steps = {key: value for key, value in before._store._inc_dict.items() if key in out}
     steps["edge_index"] = nodes[:-1].cpu()
-    for key in set(out.to_dict()) - set(kept) - {"num_nodes", "batch", "ptr"}:
+    for key in set(out.keys()) - set(kept) - {"num_nodes", "batch", "ptr"}:
         kind = _guess(out, key) if isinstance(out[key], Tensor) else "graph"
         if kind != "graph":
             kept[key] = (nodes if kind == "node" else edges).cpu()
