@@ -167,7 +167,7 @@ def test_settings_come_from_defaults_files_and_the_call(tmp_path):
         ("ownmethod:Mine", "ownmethod:blocks", ["weight=-1.0"], "ownmethod:Mine: weight must not be negative, got -1"),
         ("ownmethod:Mine", "ownmethod:blocks", ["views=Noise"], "views must be of DataView here, got Noise."),
         ("ownmethod:Whole", "ownmethod:blocks", [], "ownmethod:Whole learns from many graphs, and"),
-        ("ownmethod:Whole", "ownmethod:rings", ["probe.protocol=public"], "probe: protocol public needs a published split"),
+        ("ownmethod:Whole", "ownmethod:rings", ["probe.protocol=public"], "protocol public needs a published split"),
         ("ownmethod:Mine", "ownmethod:blocks", ["probe.protocol=svm-10"], "probe: protocol svm-10 is of graphs"),
     ],
 )  # fmt: skip
