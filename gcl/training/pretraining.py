@@ -170,7 +170,9 @@ class Pretrainer:
         self.loss = sum(value for name, value in means.items() if name.startswith("loss/"))
         if self.settings.patience is not None:
             self._judge()
-        return {"epoch": self.epoch, "step": self.step, "loss": self.loss, **means}
+        report = getattr(hook, "report", None)
+        learnt = {f"learnt/{name}": value for name, value in report(data).items()} if report is not None else {}
+        return {"epoch": self.epoch, "step": self.step, "loss": self.loss, **means, **learnt}
 
     def _factor(self) -> float:
         """The learning rate of this epoch as a share of the full one."""

@@ -169,6 +169,14 @@ def test_isolated_nodes_at_the_end_are_nodes() -> None:
         assert torch.isfinite(value(method, data))
 
 
+def test_a_graph_without_nodes_has_a_row() -> None:
+    data = many(3)
+    data.batch = data.batch.clamp(max=1)
+    method, _ = made("GraphCL")
+    z = method.embed(data)
+    assert len(z) == 3 and bool((z[2] == 0).all())
+
+
 def test_a_dropped_node_is_not_in_the_sum_of_its_graph() -> None:
     data = many()
     data.x = torch.ones_like(data.x)

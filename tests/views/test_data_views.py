@@ -253,6 +253,12 @@ def test_isolated_nodes_at_the_end_do_not_vanish():
     assert DropNode(0.5)(data, seeded(1)).num_nodes < 6
 
 
+def test_a_graph_of_edges_alone_keeps_its_number_of_nodes():
+    data = Data(edge_index=torch.arange(40).reshape(2, 20))
+    out = DropEdge(0.9)(data, seeded(0))
+    assert out.num_edges < 8 and out.num_nodes == 40
+
+
 # --- features -------------------------------------------------------------------------------------------------------
 
 
@@ -309,6 +315,20 @@ def test_every_graph_has_its_own_diffusion():
     whole = dense(view(Batch.from_data_list([first, second])))
     torch.testing.assert_close(whole[:8, :8], dense(view(first)))
     assert (whole[:8, 8:] == 0).all()
+
+
+@pytest.mark.parametrize("cls", [PPR, Heat])
+def test_diffusion_keeps_the_k_largest_entries_of_a_node(cls):
+    data = graph(30, 90, 2)
+    few, every = dense(cls(k=5)(data)), dense(cls(k=99)(data))
+    assert ((few > 0).sum(1) == 5).all(), "and not nearly all of them"
+    torch.testing.assert_close(few.sum(1), every.topk(5).values.sum(1))
+
+
+def test_the_same_edges_among_more_nodes_are_diffused_anew():
+    view, edges = PPR(k=99), graph(8, 12, 0).edge_index
+    for size in (8, 10, 8):
+        assert dense(view(Data(edge_index=edges, num_nodes=size))).diagonal().gt(0).sum() == size
 
 
 @pytest.mark.parametrize("view", [AdaptiveDropEdge(0.3), AdaptiveMaskFeature(0.3)])
