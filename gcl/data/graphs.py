@@ -1,6 +1,7 @@
 """Data sets of graphs for torch_geometric: one graph whose nodes have labels, or many graphs that have."""
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -255,6 +256,8 @@ def _checked(data: "Data", name: str, graphs: int) -> "Data":
     data, size = copy.copy(data), int(data.num_nodes or 0)
     if data.x.dim() != 2 or len(data.x) != size:
         raise InputError(f"{name}: x must be [{size}, F], one row a node, got {list(data.x.shape)}.")
+    if not math.isfinite(float(data.x.sum(dtype=torch.float64))):
+        raise InputError(f"{name}: x holds values that are not finite; fill them in, or leave their columns out.")
     if data.y.numel() != 1 and (graphs > 1 or data.y.numel() != size):
         allowed = "one label a graph" if graphs > 1 else f"one label a node, [{size}], or one of the graph, [1]"
         raise InputError(f"{name}: y must be {allowed}, got {list(data.y.shape)}.")

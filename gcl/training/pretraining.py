@@ -167,7 +167,8 @@ class Pretrainer:
             self.reporter.step()
         self.watch.check()
         means = self.watch.means()
-        self.loss = sum(value for name, value in means.items() if name.startswith("loss/"))
+        last = f"loss/{self.steps.turns[-1].prefix}"  # an adversary's own terms rise where the method's fall
+        self.loss = sum(value for name, value in means.items() if name.startswith(last))
         if self.settings.patience is not None:
             self._judge()
         report = getattr(hook, "report", None)

@@ -134,6 +134,7 @@ def test_labels_in_a_column_whole_floats_and_batches():
             "data: all graphs must have x of one width, got 2, 4.",
         ),
         (SMALL.clone().update({"x": torch.ones(4)}), "data: x must be [4, F], one row a node, got [4]."),
+        (SMALL.clone().update({"x": SMALL.x / 0}), "data: x holds values that are not finite; fill them in, or"),
         ([SMALL, SMALL], "data: y must be one label a graph, got [4]."),
         (
             SMALL.clone().update({"y": torch.ones(1, 3)}),

@@ -18,7 +18,7 @@ from gcl import ssl
 from gcl.losses import DCL, MACL, NTXent
 from gcl.losses.functional import partition
 from gcl.ssl.base import encode, pooled
-from gcl.ssl.contrast import common
+from gcl.ssl.contrast import common, viewed
 from gcl.views import DropEdge, DropNode, Identity, ShuffleFeature
 
 
@@ -108,6 +108,12 @@ def test_bgrl_predicts_the_target_of_the_other_view() -> None:
     h, t = encode(method.encoder, data), encode(method.target, data).detach()
     cos = F.cosine_similarity(method.predictor(h), t)
     assert torch.allclose(value(method, data), 2 - 2 * cos.mean(), rtol=1e-10)
+    method, data = exact("BGRL")
+    draws = generator(5)
+    one, other = (viewed(entry, data, draws) for entry in method.views)
+    pairs = ((encode(method.encoder, a), encode(method.target, b)) for a, b in ((one, other), (other, one)))
+    naive = sum(1 - F.cosine_similarity(method.predictor(h), t).mean() for h, t in pairs)
+    assert torch.allclose(value(method, data), naive, rtol=1e-10), "of the other view, not of its own"
     assert not any(p.requires_grad for p in method.target.parameters())
 
 

@@ -29,6 +29,7 @@ def test_a_method_is_trained_by_its_name(name, tmp_path):
     assert len(again.embed()) == (40 if graphs else 80)
     bare = build.method_class(name).default_encoder(again.graphs.num_features, hidden=6)
     bare.load_state_dict(safetensors.torch.load_file(tmp_path / "run/encoder.safetensors"))
+    assert name != "ADGCL" or run.result["loss"] == run.directory.lines()[-1]["loss/main/contrast"]
     assert name != "ADGCL" or {"learnt/keep", "learnt/entropy", "learnt/logit_std"} <= set(run.directory.lines()[-1])
 
 

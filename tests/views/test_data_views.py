@@ -334,7 +334,7 @@ def test_the_same_edges_among_more_nodes_are_diffused_anew():
 @pytest.mark.parametrize("view", [AdaptiveDropEdge(0.3), AdaptiveMaskFeature(0.3)])
 def test_the_same_edges_in_one_graph_and_in_two_are_not_confused(view):
     one = graph(12, 20, 0)
-    one.edge_index = torch.cat([one.edge_index % 6, one.edge_index % 6 + 6], dim=1)
+    one.edge_index = torch.cat([one.edge_index % 6, graph(6, 4, 1).edge_index + 6], dim=1)
     del one.edge_weight, one.edge_attr
     two = copy.copy(one)
     two.batch = torch.arange(12) // 6
