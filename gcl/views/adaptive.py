@@ -94,7 +94,7 @@ class AdaptiveMaskFeature(DataView):
         p = self._memo(lambda: self.probabilities(data), (edges_of(data), weight, batch, x), size)
         hidden = torch.rand(p.shape, device=x.device, generator=generator) < p
         out = copy.copy(data)
-        out.x = x.masked_fill(hidden if len(p) == 1 else hidden.index_select(0, batch), 0.0)
+        out.x = x.masked_fill(hidden if len(p) == 1 else hidden.index_select(0, data.batch), 0.0)
         return out
 
 
