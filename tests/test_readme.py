@@ -66,7 +66,8 @@ def test_the_table_of_pygcl_names_what_is_there():
     assert called <= known, called - known
     for name in (
         "Compose", "RandomChoice", "Identity", "EdgeRemoving", "EdgeAdding", "NodeDropping", "RWSampling",
-        "FeatureMasking", "FeatureDropout", "NodeShuffling", "EdgeAttrMasking", "PPRDiffusion", "MarkovDiffusion", "DualBranchContrast",
+        "FeatureMasking", "FeatureDropout", "NodeShuffling", "EdgeAttrMasking", "PPRDiffusion", "MarkovDiffusion",
+        "DualBranchContrast",
         "SingleBranchContrast", "BootstrapContrast", "WithinEmbedContrast", "InfoNCE", "JSD", "BarlowTwins", "VICReg",
         "BootstrapLatent", "TripletMargin", "DebiasedInfoNCE", "HardnessInfoNCE", "HardMixing", "get_split",
         "LREvaluator", "SVMEvaluator", "RFEvaluator", "from_predefined_split",
