@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gcl.encoders.gnn import GIN
 from gcl.losses import Contrast as PairContrast
 from gcl.losses import Objective
-from gcl.ssl.base import Method, Phase, encode, represent, reset
+from gcl.ssl.base import Method, Phase, encode, evaluating, represent, reset
 from gcl.ssl.contrast import give, projector
 from gcl.views.batches import edges_of, graphs_of, pair_ids, put_weight, weight_of
 
@@ -151,19 +151,6 @@ def drop(data: "Data", weight: Tensor) -> Tensor:
     count = torch.bincount(owner, minlength=graphs)
     share = weight.new_zeros(graphs).index_add(0, owner, 1.0 - weight) / count.clamp(min=1)
     return share.sum() / (count > 0).sum().clamp(min=1)
-
-
-@contextmanager
-def evaluating(*modules: nn.Module) -> Iterator[None]:
-    """Modules in eval mode for a while."""
-    modes = [(part, part.training) for module in modules for part in module.modules()]
-    for module in modules:
-        module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes:
-            part.training = mode
 
 
 @contextmanager

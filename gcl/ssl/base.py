@@ -2,7 +2,8 @@
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -82,12 +83,21 @@ class Method(Recorded, nn.Module, ABC):
     @torch.no_grad()
     def embed(self, data: "Data") -> Tensor:
         """What the encoder makes of the data as it is, in eval mode, before any projection: [N, d] or [G, d]."""
-        training = self.training
-        self.eval()
-        try:
+        with evaluating(self):
             return represent(self.encoder, data, self.level)
-        finally:
-            self.train(training)
+
+
+@contextmanager
+def evaluating(*modules: nn.Module) -> Iterator[None]:
+    """Modules in eval mode for a while."""
+    modes = [(part, part.training) for module in modules for part in module.modules()]
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
 
 
 def width(encoder: nn.Module, name: str) -> int:

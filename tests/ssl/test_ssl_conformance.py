@@ -172,6 +172,14 @@ def test_weights_of_edges_reach_every_encoder() -> None:
         assert not torch.allclose(method.embed(data), method.embed(plain)), type(encoder).__name__
 
 
+def test_embedding_leaves_every_part_in_its_mode() -> None:
+    method, data = made("BGRL")
+    method.train()
+    frozen = method.encoder.after[0].eval()
+    method.embed(data)
+    assert method.training and method.encoder.training and not frozen.training
+
+
 def test_attributes_of_edges_reach_encoders_that_read_them() -> None:
     data = one()
     data.edge_attr = torch.rand(data.num_edges, 3)
