@@ -29,7 +29,7 @@ class Memo:
     def __call__(self, compute: Callable[[], T], tensors: tuple[Tensor | None, ...], key: Hashable = None) -> T:
         """``compute()``, or what it gave for the same tensors, versions and key the last time."""
         given = tuple(t for t in tensors if t is not None)
-        if any(t.is_inference() for t in given):
+        if torch.is_inference_mode_enabled() or any(t.is_inference() for t in given):
             return compute()
         key = (key, tuple(t is None for t in tensors), tuple(t._version for t in given))
         same = len(given) == len(self._tensors) and all(a is b for a, b in zip(given, self._tensors, strict=True))

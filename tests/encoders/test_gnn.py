@@ -59,6 +59,16 @@ def test_a_graph_that_comes_again_is_sorted_once_and_another_anew(monkeypatch: p
     assert torch.equal(encoder(x, edges), first)
 
 
+def test_a_graph_first_seen_in_inference_mode_is_learnt_from() -> None:
+    x, edges, _ = graph()
+    encoder = GCN(5, (4,)).double()
+    with torch.inference_mode():
+        seen = encoder(x, edges)
+    out = encoder(x, edges)
+    out.sum().backward()
+    assert torch.equal(out, seen) and encoder.weights[0].grad is not None
+
+
 def test_gin_is_the_convolution_of_torch_geometric_and_reads_weights() -> None:
     x, edges, weight = graph()
     encoder = GIN(5, 6, 2).double().eval()
