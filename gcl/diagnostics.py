@@ -37,12 +37,13 @@ def uniformity(z: Tensor, t: float = 2.0, *, rows: int = 4096, generator: torch.
     n = len(unit)
     if n < 2:
         return 0.0
-    total = torch.zeros((), dtype=torch.float64, device=z.device)
+    total, square = torch.zeros((), dtype=torch.float64, device=z.device), (unit * unit).sum(1)
     for start in range(0, n, CHUNK):
-        cosine = unit[start : start + CHUNK] @ unit.T
-        total += torch.exp(2 * t * (cosine.clamp(max=1) - 1)).double().sum()
-    own = torch.exp(2 * t * ((unit * unit).sum(1).clamp(max=1) - 1)).double().sum()
-    return math.log(float(total - own) / (n * (n - 1)))
+        part = slice(start, start + CHUNK)
+        apart = (square[part, None] + square - 2 * (unit[part] @ unit.T)).clamp(min=0)
+        kernel = torch.exp(-t * apart).double()
+        total += kernel.sum() - kernel.diagonal(start).sum()
+    return math.log(float(total) / (n * (n - 1)))
 
 
 def uniformity_floor(dim: int, t: float = 2.0) -> float:
@@ -268,6 +269,8 @@ def average_ranks(x: Tensor) -> Tensor:
 @torch.no_grad()
 def neighbours(z: Tensor, k: int) -> Tensor:
     """The k rows of highest cosine to each row, itself excluded, [n, k], 1 <= k < n; by chunks of rows."""
+    if not 1 <= k < len(z):
+        raise ValueError(f"k must be from 1 to one less than the {len(z)} rows, got {k}.")
     unit = _unit(z)
     found = []
     for start in range(0, len(z), CHUNK):

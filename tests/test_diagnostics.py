@@ -53,6 +53,10 @@ def test_uniformity_of_chunks_and_samples(rng):
 def test_uniformity_limits(rng):
     assert d.uniformity(torch.ones(10, 4)) == pytest.approx(0, abs=1e-6)
     assert d.uniformity(torch.ones(1, 4)) == 0.0
+    assert d.uniformity(torch.zeros(10, 4)) == 0.0, "rows of zeros coincide: collapsed, not spread out"
+    half = torch.eye(8).index_fill(0, torch.arange(4), 0.0)
+    distance = torch.cdist(half, half) ** 2
+    assert d.uniformity(half) == pytest.approx(math.log(float(torch.exp(-2 * off_diagonal(distance)).mean())), abs=1e-6)
     sphere = torch.randn(4096, 32, generator=rng)
     assert d.uniformity_gap(sphere) == pytest.approx(0, abs=0.01)
 
@@ -185,6 +189,8 @@ def test_neighbours_and_preservation(rng):
     a, b = torch.randn(1100, 6, generator=rng), torch.randn(1100, 4, generator=rng)
     cosine = unit(a) @ unit(a).T
     cosine.fill_diagonal_(-2)
+    with pytest.raises(ValueError, match="k must be from 1 to one less than the 5 rows, got 5"):
+        d.neighbours(a[:5], 5)
     near = d.neighbours(a, 5)
     assert near.sort(1).values.tolist() == cosine.topk(5).indices.sort(1).values.tolist()
     other = d.neighbours(b, 5)

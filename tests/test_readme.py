@@ -52,6 +52,28 @@ def test_python_blocks_run(gcl_data, tmp_path):
             run(tmp_path, "-c", text.replace('"epochs": 30', '"epochs": 1'))
 
 
+def test_the_table_of_pygcl_names_what_is_there():
+    import gcl.evaluation
+    import gcl.losses
+    import gcl.ssl
+    import gcl.views
+
+    rows = README.split("| PyGCL | here |")[1].split("\n\n")[0].splitlines()[2:]
+    theirs, ours = zip(*(re.split(r"(?<=[^|]) \| ", row.strip("| "), maxsplit=1) for row in rows), strict=True)
+    known = {*dir(gcl.evaluation), *dir(gcl.losses), *dir(gcl.ssl), *dir(gcl.views), "Transform", "Data"}
+    codes = [code for cell in ours for code in re.findall(r"`([^`]*)`", cell)]
+    called = {name for code in codes for name in re.findall(r"\b[A-Z]\w+", code)} - {"False", "None"}
+    assert called <= known, called - known
+    for name in (
+        "Compose", "RandomChoice", "Identity", "EdgeRemoving", "EdgeAdding", "NodeDropping", "RWSampling",
+        "FeatureMasking", "FeatureDropout", "NodeShuffling", "EdgeAttrMasking", "PPRDiffusion", "MarkovDiffusion",
+        "DualBranchContrast", "SingleBranchContrast", "BootstrapContrast", "WithinEmbedContrast", "InfoNCE", "JSD",
+        "BarlowTwins", "VICReg", "BootstrapLatent", "TripletMargin", "DebiasedInfoNCE", "HardnessInfoNCE",
+        "HardMixing", "get_split", "LREvaluator", "SVMEvaluator", "RFEvaluator", "from_predefined_split",
+    ):  # fmt: skip
+        assert any(name in cell for cell in theirs), name
+
+
 def test_commands_are_the_make_targets():
     makefile = (ROOT / "Makefile").read_text()
     assert "make demo" in README

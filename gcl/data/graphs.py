@@ -1,6 +1,7 @@
 """Data sets of graphs for torch_geometric: one graph whose nodes have labels, or many graphs that have."""
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -98,11 +99,11 @@ def load_graphs(source: Any, *, normalize: bool | None = None, inputs: Inputs | 
         name, graphs = source, read(card, locate(card))
     else:
         name, graphs = "data", _things("source", source)
-    graphs = [_with_inputs(g, inputs, name) for g in graphs]
+    graphs = [_checked(_with_inputs(g, inputs, name), name, len(graphs)) for g in graphs]
     if normalize or (normalize is None and card is not None and card.format == "planetoid"):
-        graphs = [_normalized(g) for g in graphs]
+        graphs = [_normalized(g, name) for g in graphs]
     _alike(graphs, name)
-    nodes = len(graphs) == 1 and graphs[0].y.reshape(-1).shape[0] == graphs[0].num_nodes
+    nodes = len(graphs) == 1 and len(graphs[0].y) == graphs[0].num_nodes
     return Graphs(name, graphs, "node" if nodes else "graph")
 
 
@@ -205,15 +206,22 @@ def _imported(source: str) -> Any:
             f"Cannot import the graphs {source!r}: {error}. An import path is package.module:thing, found in the "
             "current folder or installed."
         ) from error
-    return found() if callable(found) and not hasattr(found, "edge_index") else found
+    if not callable(found) or hasattr(found, "edge_index"):
+        return found
+    try:
+        return found()
+    except TypeError as error:
+        raise InputError(
+            f"Cannot call {source!r} without arguments: {error}. Write a function that makes the graphs, and name it."
+        ) from error
 
 
 def _things(name: str, thing: Any) -> list["Data"]:
     """The graphs of a ``Data``, or of a list or data set of them."""
-    from torch_geometric.data import Data
+    from torch_geometric.data import Batch, Data
 
     if isinstance(thing, Data):
-        thing = [thing]
+        thing = thing.to_data_list() if isinstance(thing, Batch) else [thing]
     graphs = list(thing) if hasattr(thing, "__len__") and hasattr(thing, "__getitem__") else []
     wrong = [g for g in graphs if not (isinstance(g, Data) and g.edge_index is not None and g.y is not None)]
     if not graphs or wrong:
@@ -241,9 +249,35 @@ def _with_inputs(data: "Data", inputs: Inputs | None, name: str) -> "Data":
     return data
 
 
-def _normalized(data: "Data") -> "Data":
+def _checked(data: "Data", name: str, graphs: int) -> "Data":
+    """The graph with ``x`` [N, F] in float32 and labels [N] or [1] as whole numbers; an error where they are not so."""
     import copy
 
+    data, size = copy.copy(data), int(data.num_nodes or 0)
+    if data.x.dim() != 2 or len(data.x) != size:
+        raise InputError(f"{name}: x must be [{size}, F], one row a node, got {list(data.x.shape)}.")
+    if not math.isfinite(float(data.x.sum(dtype=torch.float64))):
+        raise InputError(f"{name}: x holds values that are not finite; fill them in, or leave their columns out.")
+    if data.y.numel() != 1 and (graphs > 1 or data.y.numel() != size):
+        allowed = "one label a graph" if graphs > 1 else f"one label a node, [{size}], or one of the graph, [1]"
+        raise InputError(f"{name}: y must be {allowed}, got {list(data.y.shape)}.")
+    y = data.y.reshape(-1)
+    if bool((y != y.long()).any()):
+        wrong = y[y != y.long()][0].item()
+        raise InputError(f"{name}: y must hold classes, whole numbers from 0 and -1 for unknown, got {wrong:g}.")
+    try:
+        data.validate()
+    except ValueError as error:
+        raise InputError(f"{name}: {error}.") from error
+    data.x, data.y = data.x.float(), y.long()
+    return data
+
+
+def _normalized(data: "Data", name: str) -> "Data":
+    import copy
+
+    if bool((data.x < 0).any()):
+        raise InputError(f"{name}: normalize needs features from 0, got {float(data.x.min()):g}; leave it out.")
     data = copy.copy(data)
     data.x = data.x / data.x.sum(1, keepdim=True).clamp(min=1e-12)
     return data

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gcl.graph import Adjacency, spmm
+from gcl.views.batches import Memo
 
 Activation = Literal["relu", "prelu", "rrelu"]
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -48,6 +49,7 @@ class GCN(nn.Module):
         finished = len(channels) if last else len(channels) - 1
         norms = [nn.BatchNorm1d(b, momentum=0.01) if norm else nn.Identity() for b in channels[:finished]]
         self.after = nn.ModuleList(nn.Sequential(one, ACTIVATIONS[act]()) for one in norms)
+        self._memo = Memo()
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -63,7 +65,11 @@ class GCN(nn.Module):
 
     def forward(self, x: Tensor, edge_index: Tensor, edge_weight: Tensor | None = None) -> Tensor:
         """States of nodes [N, d]."""
-        adj = summing(edge_index, len(x), edge_weight, loops=True).normalize("sym")
+        size = len(x)
+        if edge_weight is None:  # a graph that comes again, as in DGI, is sorted once
+            adj = self._memo(lambda: summing(edge_index, size, loops=True).normalize("sym"), (edge_index,), size)
+        else:
+            adj = summing(edge_index, size, edge_weight, loops=True).normalize("sym")
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             x = spmm(adj, x @ weight) + bias
             if layer < len(self.after):

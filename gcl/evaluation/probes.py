@@ -24,7 +24,8 @@ class ProbeSettings(BaseModel):
     """How embeddings are judged; unknown keys are errors. Figures of different protocols are not comparable.
 
     ========== ========================================================================================================
-    public     the published split; linear, after ``steps``; valid is not used (DGI: lr 0.01, 100 steps, 50 runs)
+    public     the published split; linear, after ``steps``; valid is not used (DGI: lr 0.01, 100 steps, 50 runs);
+               of several published splits, as columns of the masks, one a run in turn
     public-val the published split; linear, test at the best step on valid (CCA-SSG)
     rand-10/10/80, 60/20/20  a fresh random split a run; linear, test at the best step on valid (GCA, PolyGCL)
     rand-20/80-sk, rand-10/90-sk  a fresh random split a run; rows of length 1, one-vs-rest logistic regression, its C
@@ -77,8 +78,8 @@ def probe(z: Tensor, graphs: Graphs, settings: ProbeSettings | None = None, seed
         raise InputError(f"z must be [{len(y)}, d], one row a {graphs.level}, got {tuple(z.shape)}.")
     if not bool(torch.isfinite(z).all()):
         raise InputError("z holds values that are not finite; the encoder has diverged: lower the learning rate.")
-    name = _fitting(settings.protocol, graphs)
-    measured = [_once(name, z, y, graphs, settings, seed * 1000 + run) for run in range(settings.runs)]
+    name = fitting(settings.protocol, graphs)
+    measured = [_once(name, z, y, graphs, settings, seed, run) for run in range(settings.runs)]
     values = tuple(100 * m.pop("accuracy") for m in measured)
     mean = math.fsum(values) / len(values)
     spread = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / max(len(values) - 1, 1))
@@ -93,6 +94,11 @@ def split(y: Tensor, shares: tuple[float, float], generator: torch.Generator) ->
     order = known[torch.randperm(len(known), generator=generator)]
     train, valid = (round(share * len(order)) for share in shares)
     return order[:train], order[train : train + valid], order[train + valid :]
+
+
+def published(mask: Tensor, run: int) -> Tensor:
+    """The mask of a run, [N]: itself, or one of several as columns [N, S] in turn."""
+    return mask.bool() if mask.dim() == 1 else mask[:, run % mask.shape[1]].bool()
 
 
 def few(y: Tensor, labels: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -113,8 +119,15 @@ def few(y: Tensor, labels: int, generator: torch.Generator) -> tuple[Tensor, Ten
     return train, valid, test
 
 
-def _fitting(protocol: Protocol | None, graphs: Graphs) -> Protocol:
-    """The protocol, or the usual one of the data; an error where it does not fit."""
+def fitting(protocol: Protocol | None, graphs: Graphs) -> Protocol:
+    """The protocol, or the usual one of the data.
+
+    Raises:
+        InputError: the protocol does not fit the data, or these have no two classes.
+    """
+    classes = len(graphs.labels[graphs.labels >= 0].unique())
+    if classes < 2:
+        raise InputError(f"probe: {graphs.name} must have labels of two classes or more, got {classes}.")
     public = graphs.level == "node" and all(mask in graphs.data for mask in MASKS)
     if protocol is None:
         return "svm-10" if graphs.level == "graph" else "public-val" if public else "rand-20/80-sk"
@@ -123,27 +136,43 @@ def _fitting(protocol: Protocol | None, graphs: Graphs) -> Protocol:
             f"probe: protocol {protocol} needs a published split of nodes, and {graphs.name} has none; take "
             f"{'svm-10' if graphs.level == 'graph' else 'rand-20/80-sk'}."
         )
+    if protocol == "svm-10" and graphs.level == "node":
+        raise InputError(f"probe: protocol svm-10 is of graphs, and {graphs.name} has nodes; take rand-20/80-sk.")
     return protocol
 
 
-def _once(name: Protocol, z: Tensor, y: Tensor, graphs: Graphs, settings: ProbeSettings, seed: int) -> dict[str, float]:
+def _enough(name: str, graphs: Graphs, found: int, least: int, what: str) -> None:
+    if found < least:
+        raise InputError(f"probe: protocol {name} needs at least {least} {what}, and {graphs.name} has {found}.")
+
+
+def _once(
+    name: Protocol, z: Tensor, y: Tensor, graphs: Graphs, settings: ProbeSettings, root: int, run: int
+) -> dict[str, float]:
     """One run: ``accuracy`` and what else is measured, as shares."""
+    seed = root * 1000 + run
     generator = torch.Generator().manual_seed(seed)
+    known = y >= 0
     if name == "kmeans":
-        known = y >= 0
         return cluster(F.normalize(z[known], dim=1), y[known], seed)
     if name == "svm-10":
-        return support(z, y, seed)
+        _enough(name, graphs, int(torch.bincount(y[known]).max()), 10, "graphs of one class")
+        return support(z[known], y[known], seed)
     if name in SHARES:
         train, _, test = split(y, (SHARES[name], 0.0), generator)
         halves = name == "rand-20/80-sk"
+        _enough(name, graphs, len(train), 4 if halves else 5, "labelled rows for train")
+        _enough(name, graphs, len(y[train].unique()), 2, "classes in train")
         return logistic(F.normalize(z, dim=1), y, train, test, seed, halves)
     if name == "few":
         train, valid, test = few(y, settings.labels, generator)
     elif name in RANDOM:
         train, valid, test = split(y, RANDOM[name], generator)
     else:
-        train, valid, test = (graphs.data[mask].cpu().nonzero()[:, 0] for mask in MASKS)
+        train, valid, test = (published(graphs.data[mask].cpu(), run) & known for mask in MASKS)
+        train, valid, test = (part.nonzero()[:, 0] for part in (train, valid, test))
+    for part, rows in (("train", train), ("valid", valid), ("test", test)):
+        _enough(name, graphs, len(rows), 1, f"labelled rows for {part}")
     chosen = None if name == "public" else valid
     rates = (settings.steps, settings.lr, settings.weight_decay)
     return linear(z, y, train, chosen, test, rates, generator)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from gcl.encoders.gnn import GIN
 from gcl.losses import Contrast as PairContrast
 from gcl.losses import Objective
-from gcl.ssl.base import Method, Phase, encode, represent, reset
+from gcl.ssl.base import Method, Phase, encode, evaluating, represent, reset
 from gcl.ssl.contrast import give, projector
 from gcl.views.batches import edges_of, graphs_of, pair_ids, put_weight, weight_of
 
@@ -66,7 +66,7 @@ class ADGCL(Method):
         objective: of kind pair.
         projection: hidden width of the projector, ReLU between; None: none.
         budget: λ >= 0, price of a dropped edge; 0.1 to 10.
-        hidden: width of the MLP on the ends of an edge.
+        ends: hidden width of the MLP on the ends of an edge.
         temperature: τ > 0 of the weights; below 0.3 gradients vanish.
     """
 
@@ -80,18 +80,20 @@ class ADGCL(Method):
         objective: Objective = PairContrast(temperature=0.2, kernel="negatives", forward=0.5),
         projection: int | None = 32,
         budget: float = 5.0,
-        hidden: int = 64,
+        ends: int = 64,
         temperature: float = 1.0,
     ) -> None:
         super().__init__(encoder)
         if budget < 0:
             raise ValueError(f"budget must not be negative, got {budget}: drops would be paid for.")
+        if ends < 1:
+            raise ValueError(f"ends must be at least 1, got {ends}.")
         if temperature <= 0:
             raise ValueError(f"temperature must be positive, got {temperature}.")
         self.budget = budget
         self.objective = objective.build(0, self.channels)
         self.projector = projector(self.channels, projection, nn.ReLU)
-        self.learner = EdgeLearner(reset(copy.deepcopy(encoder)), self.channels, hidden, temperature)
+        self.learner = EdgeLearner(reset(copy.deepcopy(encoder)), self.channels, ends, temperature)
 
     def losses(self, data: "Data", generator: torch.Generator | None = None) -> dict[str, Tensor]:
         """Term ``contrast``, of the encoder's phase."""
@@ -122,7 +124,10 @@ class ADGCL(Method):
 
     @torch.no_grad()
     def report(self, data: "Data") -> dict[str, float]:
-        """``keep``, mean of σ(ω); ``entropy`` of it in nats, at most log 2; ``logit_mean`` and ``logit_std`` of ω."""
+        """``keep``, mean of σ(ω); ``entropy`` of it in nats, at most log 2; ``logit_mean`` and ``logit_std`` of ω.
+
+        Near 0 or 1 ``keep`` tells of a budget too small or too large, a ``logit_std`` near 0 of edges not told apart.
+        """
         with evaluating(self.learner):
             logits = self.learner.logits(data)
         keep = torch.sigmoid(logits)
@@ -146,19 +151,6 @@ def drop(data: "Data", weight: Tensor) -> Tensor:
     count = torch.bincount(owner, minlength=graphs)
     share = weight.new_zeros(graphs).index_add(0, owner, 1.0 - weight) / count.clamp(min=1)
     return share.sum() / (count > 0).sum().clamp(min=1)
-
-
-@contextmanager
-def evaluating(*modules: nn.Module) -> Iterator[None]:
-    """Modules in eval mode for a while."""
-    modes = [(part, part.training) for module in modules for part in module.modules()]
-    for module in modules:
-        module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes:
-            part.training = mode
 
 
 @contextmanager

@@ -2,7 +2,8 @@
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -13,7 +14,8 @@ from gcl.arguments import Recorded
 from gcl.encoders.weights import edge_weights
 from gcl.errors import InputError
 from gcl.losses.base import Kind, Objective
-from gcl.views.batches import graphs_of
+from gcl.views.batches import edges_of, graphs_of
+from gcl.views.features import features_of
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -41,8 +43,9 @@ class Method(Recorded, nn.Module, ABC):
 
     ``encoder`` is any module called ``(x, edge_index)`` that returns states of nodes [N, d] and says its width as
     ``out_channels``, such as torch_geometric's models. ``edge_weight`` of the data reaches it as an argument where it
-    takes one, else as weights of messages (:func:`gcl.encoders.weights.edge_weights`). Graphs are the sums of their
-    nodes. All randomness of a step comes from the generator, torch's own where it is None.
+    takes one, else as weights of messages (:func:`gcl.encoders.weights.edge_weights`); ``edge_attr`` and ``batch``
+    where it names them. Graphs are the sums of their nodes. All randomness of a step comes from the generator, torch's
+    own where it is None.
     """
 
     level: Level = "node"
@@ -73,15 +76,28 @@ class Method(Recorded, nn.Module, ABC):
     def after_step(self, step: int) -> None:
         """Hook after all phases of a batch, steps counted from 1; what it changes is in the state dict."""
 
+    def report(self, data: "Data") -> dict[str, float]:
+        """What the method has learnt beside its encoder, in numbers to watch while it is trained."""
+        return {}
+
     @torch.no_grad()
     def embed(self, data: "Data") -> Tensor:
         """What the encoder makes of the data as it is, in eval mode, before any projection: [N, d] or [G, d]."""
-        training = self.training
-        self.eval()
-        try:
+        with evaluating(self):
             return represent(self.encoder, data, self.level)
-        finally:
-            self.train(training)
+
+
+@contextmanager
+def evaluating(*modules: nn.Module) -> Iterator[None]:
+    """Modules in eval mode for a while."""
+    modes = [(part, part.training) for module in modules for part in module.modules()]
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.training = mode
 
 
 def width(encoder: nn.Module, name: str) -> int:
@@ -100,16 +116,33 @@ def width(encoder: nn.Module, name: str) -> int:
 
 
 def encode(encoder: nn.Module, data: "Data") -> Tensor:
-    """States of the nodes of ``data``, [N, d]; weights of edges act in every encoder."""
+    """States of the nodes of ``data``, [N, d]; weights of edges act in every encoder.
+
+    Raises:
+        InputError: no graph, no features, or features of another width than the encoder's ``in_channels``.
+    """
+    edges, x = edges_of(data), features_of(data, "an encoder")
+    channels = getattr(encoder, "in_channels", None)
+    if isinstance(channels, int) and 0 < channels != x.shape[-1]:
+        raise InputError(f"data.x must be [N, {channels}] for this encoder, got {list(x.shape)}; in_channels says so.")
     names = inspect.signature(encoder.forward).parameters
-    batch = {"batch": data.batch} if "batch" in names and getattr(data, "batch", None) is not None else {}
+    more = {"batch": data.batch} if "batch" in names and getattr(data, "batch", None) is not None else {}
+    if "edge_attr" in names and getattr(data, "edge_attr", None) is not None and _reads_attributes(encoder):
+        more["edge_attr"] = data.edge_attr
     weight = getattr(data, "edge_weight", None)
     if weight is None:
-        return encoder(data.x, data.edge_index, **batch)
+        return encoder(x, edges, **more)
     if getattr(encoder, "supports_edge_weight", "edge_weight" in names):
-        return encoder(data.x, data.edge_index, edge_weight=weight, **batch)
-    with edge_weights(encoder, data.edge_index, weight):
-        return encoder(data.x, data.edge_index, **batch)
+        return encoder(x, edges, edge_weight=weight, **more)
+    with edge_weights(encoder, edges, weight):
+        return encoder(x, edges, **more)
+
+
+def _reads_attributes(encoder: nn.Module) -> bool:
+    """Whether an encoder that names ``edge_attr`` has layers for it, of which torch_geometric's say the width."""
+    if not hasattr(encoder, "supports_edge_attr"):
+        return True
+    return any(getattr(layer, "edge_dim", None) is not None for layer in encoder.modules())
 
 
 def pooled(states: Tensor, data: "Data") -> Tensor:

@@ -67,7 +67,7 @@ class BGRL(Method):
         online = [encode(self.encoder, view) for view in views]
         with torch.no_grad():
             target = [encode(self.target, view) for view in views]
-        if not all(len(h) == data.num_nodes for h in online):
+        if not torch.equal(views[0].n_id, views[1].n_id):
             at = common(views[0].n_id, views[1].n_id, int(data.num_nodes or 0))
             online, target = ([h.index_select(0, i) for h, i in zip(hs, at, strict=True)] for hs in (online, target))
         there = self.objective(self.predictor(online[0]), target[1])

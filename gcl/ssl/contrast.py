@@ -10,6 +10,7 @@ from gcl.encoders.gnn import GCN
 from gcl.losses import NTXent, Objective
 from gcl.ssl.base import Level, Method, Phase, represent, width
 from gcl.views import DataView, DropEdge, MaskFeature, Views, augment, two_views
+from gcl.views.batches import edges_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,7 +85,7 @@ class Contrast(Method):
         """Two views of the same things, row by row, [n, d] each."""
         first, second = (viewed(entry, data, generator) for entry in self.views)
         z1, z2 = represent(self.encoder, first, self.level), represent(self.encoder, second, self.level)
-        if self.level == "graph" or len(z1) == len(z2) == data.num_nodes:
+        if self.level == "graph" or torch.equal(first.n_id, second.n_id):
             return z1, z2
         at1, at2 = common(first.n_id, second.n_id, int(data.num_nodes or 0))
         return z1.index_select(0, at1), z2.index_select(0, at2)
@@ -98,8 +99,8 @@ class Contrast(Method):
 def viewed(entry: nn.Module, data: "Data", generator: torch.Generator | None) -> "Data":
     """A view of the data under a chain of views, whose nodes carry their number as ``n_id``."""
     assert isinstance(entry, nn.ModuleList)
-    marked = copy.copy(data)
-    marked.n_id = torch.arange(int(data.num_nodes or 0), device=data.edge_index.device)
+    edges, marked = edges_of(data), copy.copy(data)
+    marked.n_id = torch.arange(int(data.num_nodes or 0), device=edges.device)
     return augment(entry, marked, generator)
 
 
@@ -119,7 +120,8 @@ def prepared(views: nn.ModuleList, encoder: nn.Module) -> list[nn.Parameter]:
         for view in cast("Iterable[DataView]", chain):
             if hasattr(encoder, "in_channels"):
                 view.prepare(width(encoder, "in_channels"))
-            adverse |= {id(p): p for p in view.parameters() if getattr(view, "adversarial", False)}
+            for part in view.modules():
+                adverse |= {id(p): p for p in part.parameters() if getattr(part, "adversarial", False)}
     return list(adverse.values())
 
 

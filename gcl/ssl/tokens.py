@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from gcl.encoders.gnn import GCN
 
 WORD = re.compile(r"[^\W\d_]{2,}")
+DENSE = 1024
+"""Most words whose matrix of counts is made dense."""
 
 
 def token_graph(
@@ -69,11 +71,11 @@ def token_graph(
     lines = [[number[w] for w in text if w in number] for text in cut]
     near = _near(lines, window, len(words))
     classes = [[c] if isinstance(c, int | np.integer) else list(c) for c in labels]
-    row, column = near.nonzero()
+    links = near.tocoo()
     return Data(
         x=_vectors(near, dim),
-        edge_index=torch.from_numpy(np.stack([row, column]).astype(np.int64)),
-        edge_weight=torch.from_numpy(np.asarray(near[row, column]).reshape(-1)).float(),
+        edge_index=torch.from_numpy(np.stack([links.row, links.col]).astype(np.int64)),
+        edge_weight=torch.from_numpy(links.data).float(),
         y=_classes(lines, classes, len(words), threshold, prior),
         words=words,
         count=torch.tensor([count[w] for w in words]),
@@ -141,25 +143,43 @@ class TokenContrast(Method):
         return GCN(in_channels, (hidden, hidden), last=False)
 
 
-def _near(lines: Sequence[Sequence[int]], window: int, size: int) -> "np.ndarray":
-    """Counts of pairs at most ``window`` apart, [V, V], symmetric, 0 on the diagonal."""
-    near = np.zeros((size, size))
-    for line in lines:
-        for gap in range(1, window + 1):
-            for a, b in zip(line, line[gap:], strict=False):
-                if a != b:
-                    near[a, b] += 1
-                    near[b, a] += 1
+def _flat(lines: Sequence[Sequence[int]]) -> tuple["np.ndarray", "np.ndarray"]:
+    """All words after one another, and the line of each."""
+    words = np.fromiter((word for line in lines for word in line), np.int64)
+    return words, np.repeat(np.arange(len(lines)), [len(line) for line in lines])
+
+
+def _near(lines: Sequence[Sequence[int]], window: int, size: int) -> Any:
+    """Counts of pairs at most ``window`` apart, a sparse [V, V], symmetric, without its diagonal."""
+    from scipy import sparse
+
+    words, owner = _flat(lines)
+    near = sparse.csr_matrix((size, size))
+    for gap in range(1, window + 1):
+        one, other = words[:-gap], words[gap:]
+        kept = (owner[:-gap] == owner[gap:]) & (one != other)
+        near = near + sparse.csr_matrix((np.ones(int(kept.sum())), (one[kept], other[kept])), (size, size))
+    near = near + near.T
+    near.sort_indices()
     return near
 
 
-def _vectors(near: "np.ndarray", dim: int) -> Tensor:
-    """U sqrt(S) of max(0, log(n_ab n / (n_a n_b))), signs such that the largest entry of a column is positive."""
-    total, own = near.sum(), near.sum(1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shared = np.log(near * total / np.outer(own, own))
-    u, s, _ = np.linalg.svd(np.where(np.isfinite(shared) & (shared > 0), shared, 0.0), hermitian=True)
-    u, s = u[:, :dim], s[:dim]
+def _vectors(near: Any, dim: int) -> Tensor:
+    """U sqrt(S) of max(0, log(n_ab n / (n_a n_b))), signs such that the largest entry of a column is positive.
+
+    The matrix is symmetric: U are eigenvectors and S the sizes of their eigenvalues. A large one is never made dense.
+    """
+    from scipy.sparse.linalg import eigsh
+
+    links, own = near.tocoo(), np.asarray(near.sum(1)).reshape(-1)
+    links.data = np.log(links.data * near.sum() / (own[links.row] * own[links.col])).clip(0.0)
+    size = links.shape[0]
+    if size > max(DENSE, dim):
+        values, u = eigsh(links.tocsr(), k=dim, which="LM", v0=np.ones(size))
+    else:
+        values, u = np.linalg.eigh(links.toarray())
+    order = np.argsort(-np.abs(values), kind="stable")[:dim]
+    u, s = u[:, order], np.abs(values[order])
     u = u * np.sign(u[np.abs(u).argmax(0), np.arange(u.shape[1])])
     return torch.from_numpy(np.pad(u * np.sqrt(s), ((0, 0), (0, dim - u.shape[1])))).float()
 
@@ -168,10 +188,11 @@ def _classes(
     lines: Sequence[Sequence[int]], classes: Sequence[Sequence[int]], size: int, threshold: float, prior: float
 ) -> Tensor:
     """Class of every word, -1 where none stands out, [V]."""
+    words, owner = _flat(lines)
     counts = torch.zeros(size, 1 + max((c for own in classes for c in own), default=0))
-    for line, own in zip(lines, classes, strict=True):
-        for word in line:
-            counts[word, list(own)] += 1
+    for c in range(counts.shape[1]):
+        mine = np.array([c in own for own in classes])
+        counts[:, c] = torch.from_numpy(np.bincount(words[mine[owner]], minlength=size))
     share = (counts + prior) / (counts + prior).sum(1, keepdim=True).clamp(min=1e-12)
     top, best = share.max(1)
     return torch.where(top >= threshold, best, -1)

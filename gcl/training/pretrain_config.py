@@ -120,6 +120,11 @@ def resolve(
             unknown([key], known[section], method if section == "model" else section)
             origins.update(dict.fromkeys(grammar.leaves(value, ".".join(place)), origin))
             values[section][key] = grammar.put(values[section].get(key), place[2:], value, ".".join(place))
+    if values["model"]["encoder"] is not None:
+        ours = ("default", f"configs/{method.lower()}/{dataset}.yaml")
+        _replaced(
+            method, values["model"], {n for n in values["model"] if origins.get(f"model.{n}", ours[0]) not in ours}
+        )
     found = Pretraining(method, dataset, **_validated(method, values), origins={})
     found.origins.update({p: origins.get(p) or origins.get(p.removesuffix(".name"), "default") for p in found.leaves()})
     return found
@@ -134,9 +139,20 @@ def split_arguments(method: str, values: Mapping[str, Any]) -> tuple[dict[str, A
     rest = {n: v for n, v in values.items() if n != "encoder"}
     unknown(rest, [*own, *inner], method)
     made = check(cls, {n: v for n, v in rest.items() if n in own}, method, build.converters())
-    if not inner:
+    if not inner or values.get("encoder") is not None:
         return made, {}
     return made, check(cls.default_encoder, {n: v for n, v in rest.items() if n in inner}, method)
+
+
+def _replaced(method: str, model: dict[str, Any], given: set[str]) -> None:
+    """Take the arguments of the method's own encoder out, which another replaces; an error for one that was given."""
+    for name in _inner(build.method_class(method)):
+        if name in given:
+            raise InputError(
+                f"{name} is of the encoder that {method} has of its own, and encoder= is another; give it in there, "
+                f"such as encoder.{name}=..., or leave it out."
+            )
+        model.pop(name, None)
 
 
 def _own(cls: Any) -> dict[str, Any]:
@@ -152,6 +168,8 @@ def _inner(cls: Any) -> dict[str, Any]:
 def _known(method: str) -> dict[str, dict[str, Any]]:
     """Section -> argument -> default."""
     cls = build.method_class(method)
+    for name in {*_inner(cls)} & {*_own(cls)}:
+        raise InputError(f"{name} is an argument of {method} and of its default_encoder; give one another name.")
     arguments = {"encoder": None, **_inner(cls), **_own(cls)}
     model = {n: v if v is REQUIRED else build.plain(v, n) for n, v in arguments.items()}
     data = {n: default for n, (_, default) in parameters(load_graphs).items() if n != "source"}
@@ -167,7 +185,8 @@ def _known(method: str) -> dict[str, dict[str, Any]]:
 def _validated(method: str, values: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     own, inner = split_arguments(method, values["model"])
     cls = build.method_class(method)
-    missing = [n for n, v in {**_inner(cls), **_own(cls)}.items() if v is REQUIRED and n not in values["model"]]
+    asked = _own(cls) if values["model"].get("encoder") is not None else {**_inner(cls), **_own(cls)}
+    missing = [n for n, v in asked.items() if v is REQUIRED and n not in values["model"]]
     if missing:
         raise InputError(f"{method} needs {', '.join(missing)}; give {missing[0]}=...")
     if values["model"].get("encoder") is None and getattr(cls, "default_encoder", None) is None:

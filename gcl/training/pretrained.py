@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from gcl import build
 from gcl.data.graphs import Graphs, load_graphs
 from gcl.errors import InputError
-from gcl.evaluation.probes import Probe, ProbeSettings, probe
+from gcl.evaluation.probes import Probe, ProbeSettings, fitting, probe
 from gcl.signatures import settings
 from gcl.training import checkpoint
 from gcl.training.board import POINTS
@@ -131,6 +131,7 @@ def pretrain_resolved(
     run.check_free()
     graphs = load_graphs(source, **config.data)
     method = make(config, graphs, seed)
+    fitting(ProbeSettings(**config.probe).protocol, graphs)
     with locked(run.path):
         run.start()
         run.write_environment({"seed": seed, "device": str(chosen), "precision": precision})

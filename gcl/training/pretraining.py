@@ -167,10 +167,13 @@ class Pretrainer:
             self.reporter.step()
         self.watch.check()
         means = self.watch.means()
-        self.loss = sum(value for name, value in means.items() if name.startswith("loss/"))
+        last = f"loss/{self.steps.turns[-1].prefix}"  # an adversary's own terms rise where the method's fall
+        self.loss = sum(value for name, value in means.items() if name.startswith(last))
         if self.settings.patience is not None:
             self._judge()
-        return {"epoch": self.epoch, "step": self.step, "loss": self.loss, **means}
+        report = getattr(hook, "report", None)
+        learnt = {f"learnt/{name}": value for name, value in report(data).items()} if report is not None else {}
+        return {"epoch": self.epoch, "step": self.step, "loss": self.loss, **means, **learnt}
 
     def _factor(self) -> float:
         """The learning rate of this epoch as a share of the full one."""

@@ -51,7 +51,8 @@ class AdaptiveDropEdge(DataView):
     def forward(self, data: "Data", generator: torch.Generator | None = None) -> "Data":
         """Data with fewer edges, and all its nodes."""
         edges, weight = edges_of(data), getattr(data, "edge_weight", None)
-        p, ids = self._memo(lambda: self.probabilities(data), (edges, weight), int(data.num_nodes))
+        batch = getattr(data, "batch", None)
+        p, ids = self._memo(lambda: self.probabilities(data), (edges, weight, batch), int(data.num_nodes))
         keep = torch.rand(len(p), device=edges.device, generator=generator) >= p
         return take_edges(data, keep[ids].nonzero()[:, 0])
 
@@ -89,8 +90,8 @@ class AdaptiveMaskFeature(DataView):
     def forward(self, data: "Data", generator: torch.Generator | None = None) -> "Data":
         """Data with columns masked."""
         x, weight = features_of(data, "AdaptiveMaskFeature"), getattr(data, "edge_weight", None)
-        size = int(data.num_nodes)
-        p = self._memo(lambda: self.probabilities(data), (edges_of(data), weight, x), size)
+        batch, size = getattr(data, "batch", None), int(data.num_nodes)
+        p = self._memo(lambda: self.probabilities(data), (edges_of(data), weight, batch, x), size)
         hidden = torch.rand(p.shape, device=x.device, generator=generator) < p
         out = copy.copy(data)
         out.x = x.masked_fill(hidden if len(p) == 1 else hidden.index_select(0, data.batch), 0.0)

@@ -1,7 +1,7 @@
 """What views of torch_geometric graphs share: nodes and edges are taken with all that belongs to them."""
 
 import copy
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -29,7 +29,7 @@ class Memo:
     def __call__(self, compute: Callable[[], T], tensors: tuple[Tensor | None, ...], key: Hashable = None) -> T:
         """``compute()``, or what it gave for the same tensors, versions and key the last time."""
         given = tuple(t for t in tensors if t is not None)
-        if any(t.is_inference() for t in given):
+        if torch.is_inference_mode_enabled() or any(t.is_inference() for t in given):
             return compute()
         key = (key, tuple(t is None for t in tensors), tuple(t._version for t in given))
         same = len(given) == len(self._tensors) and all(a is b for a, b in zip(given, self._tensors, strict=True))
@@ -137,6 +137,36 @@ def add_edges(data: "Data", more: Tensor) -> "Data":
     return put_edges(data, found.pop("edge_index"), **found)
 
 
+def woven(data: "Data", parts: Sequence["Data"], choice: Tensor) -> "Data":
+    """A copy of a batch whose graph g is that of ``parts[choice[g]]``, views of the batch with the same graphs.
+
+    An ``edge_weight`` that only some parts have is 1 in the others; other attributes that not all have are gone.
+    """
+    if any("edge_weight" in part for part in parts):
+        parts = [part if "edge_weight" in part else put_weight(part, weight_of(part)) for part in parts]
+    kinds = {kind: set.intersection(*(set(_keys(part, kind)) for part in parts)) for kind in ("node", "edge")}
+    pieces = [take_nodes(part, (choice[part.batch] == at).nonzero()[:, 0]) for at, part in enumerate(parts)]
+    batch, nodes = torch.sort(torch.cat([piece.batch for piece in pieces]), stable=True)
+    before, total = [], 0
+    for piece in pieces:
+        before.append(total)
+        total += len(piece.batch)
+    ends = torch.cat([piece.edge_index + first for piece, first in zip(pieces, before, strict=True)], dim=1)
+    ends = torch.argsort(nodes)[ends]
+    links = torch.sort(batch[ends[0]], stable=True).indices
+    out = _copied(data)
+    for key in (*_keys(data, "node"), *_keys(data, "edge")):
+        del out[key]
+    for kind, order in (("node", nodes), ("edge", links)):
+        for key in sorted(kinds[kind] - {"edge_index"}):
+            dim = data.__cat_dim__(key, pieces[0][key])
+            out[key] = torch.cat([piece[key] for piece in pieces], dim=dim).index_select(dim, order)
+    out.edge_index = ends.index_select(1, links)
+    if "num_nodes" in out or "x" not in out:
+        out.num_nodes = total
+    return _refresh(data, out)
+
+
 def offsets(groups: Tensor, count: int) -> Tensor:
     """Where each group of a sorted vector of group numbers begins, [count + 1]."""
     sizes = torch.bincount(groups, minlength=count)
@@ -155,7 +185,7 @@ def _keys(data: "Data", kind: str) -> list[str]:
     """Attributes that hold one entry a node, or an edge."""
     slices = getattr(data._store, "_slice_dict", None)
     found = []
-    for key in data.to_dict():
+    for key in data.keys():  # noqa: SIM118
         if not isinstance(data[key], Tensor) or key in ("ptr", "num_nodes"):
             continue
         if slices is not None and key in slices and key != "batch":
@@ -205,15 +235,23 @@ def _refresh(before: "Data", out: "Data") -> "Data":
     slices = getattr(before._store, "_slice_dict", None)
     if slices is None:
         return out
-    edges = offsets(batch[out.edge_index[0]], graphs)
+    owner = batch[out.edge_index[0]]
+    if bool((owner.diff() < 0).any()):  # a transform of torch_geometric put edges of all graphs at the end
+        order = torch.sort(owner, stable=True).indices
+        for key in _keys(out, "edge"):
+            out[key] = _select(out, key, order)
+    edges = offsets(owner, graphs)
     kept = {key: value for key, value in slices.items() if key in out}
     for key in kept:
         kind = _level(key, slices[key], before) if isinstance(slices[key], Tensor) else "graph"
         kept[key] = nodes.cpu() if kind == "node" else edges.cpu() if kind == "edge" else kept[key]
     steps = {key: value for key, value in before._store._inc_dict.items() if key in out}
     steps["edge_index"] = nodes[:-1].cpu()
-    for key in set(out.to_dict()) - set(before.to_dict()) - {"num_nodes"}:
-        kept[key], steps[key] = edges.cpu(), torch.zeros(graphs, dtype=torch.long)
+    for key in set(out.keys()) - set(kept) - {"num_nodes", "batch", "ptr"}:
+        kind = _guess(out, key) if isinstance(out[key], Tensor) else "graph"
+        if kind != "graph":
+            kept[key] = (nodes if kind == "node" else edges).cpu()
+            steps[key] = torch.zeros(graphs, dtype=torch.long)
     if hasattr(before._store, "_num_nodes"):
         out._num_nodes = nodes.diff().tolist()
     out._slice_dict, out._inc_dict = kept, steps

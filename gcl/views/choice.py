@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from gcl.views.base import DataView, View, augment
+from gcl.views.batches import graphs_of, woven
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -66,7 +67,8 @@ class RandomChoice(DataView):
     """``k`` of several entries, drawn without replacement and applied in the order drawn; an entry may be a chain.
 
     One draw a call. ``each_graph=True`` draws for every graph of a batch by itself, as GraphCL does (You et al.,
-    NeurIPS 2020); the batch is taken apart and put together again for it.
+    NeurIPS 2020): entries that were drawn are applied to the whole batch, and each graph is taken from its own. Where
+    only some of them give an ``edge_weight`` it is 1 in the others; further attributes of edges stay if all keep them.
 
     Args:
         views: the entries.
@@ -94,28 +96,17 @@ class RandomChoice(DataView):
 
     def forward(self, data: "Data", generator: torch.Generator | None = None) -> "Data":
         """The data after the entries that were drawn."""
-        if not self.each_graph or getattr(data, "batch", None) is None:
-            return self._applied(self._draw(generator), data, generator)
-        from torch_geometric.data import Batch
-
-        parts = data.to_data_list()
-        groups: dict[tuple[int, ...], list[int]] = {}
-        for at in range(len(parts)):
-            groups.setdefault(self._draw(generator), []).append(at)
-        for chosen, members in groups.items():
-            changed = self._applied(chosen, Batch.from_data_list([parts[at] for at in members]), generator)
-            for at, part in zip(members, changed.to_data_list(), strict=True):
-                parts[at] = part
-        return Batch.from_data_list(parts)
-
-    def _draw(self, generator: torch.Generator | None) -> tuple[int, ...]:
         device = generator.device if generator is not None else None
-        order = torch.randperm(len(self.choices), generator=generator, device=device)
-        return tuple(order[: self.k].tolist())
-
-    def _applied(self, chosen: tuple[int, ...], data: "Data", generator: torch.Generator | None) -> "Data":
-        for at in chosen:
-            data = augment(self._chains()[at], data, generator)
+        if not self.each_graph or getattr(data, "batch", None) is None:
+            order = torch.randperm(len(self.choices), generator=generator, device=device)
+            for at in order[: self.k].tolist():
+                data = augment(self._chains()[at], data, generator)
+            return data
+        coins = torch.rand(graphs_of(data)[1], len(self.choices), generator=generator, device=device)
+        for turn in coins.argsort(1)[:, : self.k].T.to(data.edge_index.device):
+            drawn, choice = torch.unique(turn, return_inverse=True)
+            parts = [augment(self._chains()[at], data, generator) for at in drawn.tolist()]
+            data = woven(data, parts, choice) if len(parts) > 1 else parts[0]
         return data
 
     def _chains(self) -> list[Any]:

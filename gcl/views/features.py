@@ -9,7 +9,7 @@ from torch import Tensor
 
 from gcl.errors import InputError
 from gcl.views.base import DataView
-from gcl.views.batches import graphs_of
+from gcl.views.batches import edges_of, graphs_of
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -36,6 +36,7 @@ class FeatureView(DataView):
 
 def features_of(data: "Data", asker: str) -> Tensor:
     """``x`` [N, F] of a graph; an error where there is none."""
+    edges_of(data)
     if data.x is None:
         raise InputError(f"{asker} needs data.x [N, F], got none; add features, such as OneHotDegree.")
     return data.x

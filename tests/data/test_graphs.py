@@ -113,6 +113,14 @@ def test_things_of_torch_geometric_in_memory_and_by_import_path(tmp_path, monkey
     assert Batch.from_data_list(list(many.graphs)).num_graphs == 4
 
 
+def test_labels_in_a_column_whole_floats_and_batches():
+    column = SMALL.clone().update({"y": torch.tensor([[0.0], [1.0], [1.0], [-1.0]]), "x": torch.eye(4).long()})
+    found = load_graphs(column)
+    assert found.level == "node" and found.labels.tolist() == [0, 1, 1, -1] and found.data.x.dtype == torch.float32
+    assert column.x.dtype == torch.long, "what was given is not changed"
+    assert load_graphs(Batch.from_data_list(MANY)).labels.tolist() == [0, 1, 0, 1]
+
+
 @pytest.mark.parametrize(
     ("source", "text"),
     [
@@ -122,15 +130,31 @@ def test_things_of_torch_geometric_in_memory_and_by_import_path(tmp_path, monkey
         (3, "source must be a Data, or a list or data set of Data, each with edge_index and labels y, got int."),
         ([Data(x=torch.ones(2, 1))], "each with edge_index and labels y, got Data."),
         (
-            [SMALL, SMALL.clone().update({"x": torch.ones(4, 2)})],
+            [MANY[0].clone().update({"x": torch.ones(3, w)}) for w in (2, 4)],
             "data: all graphs must have x of one width, got 2, 4.",
         ),
+        (SMALL.clone().update({"x": torch.ones(4)}), "data: x must be [4, F], one row a node, got [4]."),
+        (SMALL.clone().update({"x": SMALL.x / 0}), "data: x holds values that are not finite; fill them in, or"),
+        ([SMALL, SMALL], "data: y must be one label a graph, got [4]."),
+        (
+            SMALL.clone().update({"y": torch.ones(1, 3)}),
+            "y must be one label a node, [4], or one of the graph, [1], got",
+        ),
+        (SMALL.clone().update({"y": torch.tensor([0.0, 1.0, 0.3, 1.0])}), "y must hold classes, whole numbers from 0"),
+        (SMALL.clone().update({"edge_index": torch.tensor([[0], [4]])}), "data: 'edge_index' contains larger indices"),
+        ("torch_geometric.datasets:Planetoid", "Cannot call 'torch_geometric.datasets:Planetoid' without arguments"),
     ],
 )
 def test_errors(source, text):
     with pytest.raises(InputError) as error:
         load_graphs(source)
     assert text in str(error.value)
+
+
+def test_rows_with_negative_features_have_no_shares():
+    data = SMALL.clone().update({"x": torch.tensor([[1.0, -2.0]] * 4)})
+    with pytest.raises(InputError, match="data: normalize needs features from 0, got -2; leave it out"):
+        load_graphs(data, normalize=True)
 
 
 @pytest.mark.data

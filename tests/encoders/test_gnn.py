@@ -1,11 +1,14 @@
 """GCN and GIN against torch_geometric's."""
 
+import copy
+
 import pytest
 import torch
 from torch_geometric.nn import GCN as PyGGCN
 from torch_geometric.nn import GINConv
 from torch_geometric.utils import to_undirected
 
+from gcl.encoders import gnn
 from gcl.encoders.gnn import GCN, GIN, summing
 
 
@@ -39,6 +42,31 @@ def test_a_loop_in_the_graph_is_the_loop_that_is_added() -> None:
     looped = torch.cat([edges, torch.tensor([[3], [3]])], 1)
     encoder = GCN(5, (4,)).double()
     assert torch.equal(encoder(x, edges), encoder(x, looped))
+
+
+def test_a_graph_that_comes_again_is_sorted_once_and_another_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, edges, weight = graph()
+    encoder, made = GCN(5, (4,)).double(), []
+    monkeypatch.setattr(gnn, "summing", lambda *a, **k: made.append(a) or summing(*a, **k))
+    first = encoder(x, edges)
+    assert torch.equal(encoder(x, edges), first) and len(made) == 1
+    assert torch.equal(encoder(x[:10], edges), GCN.forward(copy.deepcopy(encoder), x[:10], edges))
+    fewer = edges[:, :6].clone()
+    assert not torch.equal(encoder(x, fewer), first)
+    fewer[:, 0] = torch.tensor([7, 8])
+    assert torch.equal(encoder(x, fewer), copy.deepcopy(encoder)(x, fewer)), "changed in place"
+    assert torch.equal(encoder(x, edges, weight), copy.deepcopy(encoder)(x, edges, weight))
+    assert torch.equal(encoder(x, edges), first)
+
+
+def test_a_graph_first_seen_in_inference_mode_is_learnt_from() -> None:
+    x, edges, _ = graph()
+    encoder = GCN(5, (4,)).double()
+    with torch.inference_mode():
+        seen = encoder(x, edges)
+    out = encoder(x, edges)
+    out.sum().backward()
+    assert torch.equal(out, seen) and encoder.weights[0].grad is not None
 
 
 def test_gin_is_the_convolution_of_torch_geometric_and_reads_weights() -> None:

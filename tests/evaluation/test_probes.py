@@ -9,7 +9,7 @@ from gcl.data import load_graphs
 from gcl.errors import InputError
 from gcl.evaluation import probes
 from gcl.evaluation.probe_parts import cluster, linear, support
-from gcl.evaluation.probes import Probe, ProbeSettings, few, probe, split
+from gcl.evaluation.probes import Probe, ProbeSettings, few, probe, published, split
 
 
 def blobs(rows=240, classes=3, noise=0.3, seed=0):
@@ -115,6 +115,57 @@ def test_unlabelled_rows_are_never_read():
         assert probe(z, graphs, settings) == probe(broken, graphs, settings)
 
 
+def test_columns_of_masks_are_splits_of_their_own():
+    z, graphs = nodes()
+    place = torch.arange(240)
+    for part, mask in enumerate(("train_mask", "val_mask")):
+        graphs.data[mask] = torch.stack([(place // 60 == (part + run) % 4) for run in range(2)], 1)
+    graphs.data.test_mask = place >= 180
+    assert published(graphs.data.train_mask, 3).nonzero()[0] == 60 and published(graphs.data.test_mask, 3).sum() == 60
+    two = probe(z, graphs, ProbeSettings(runs=2, steps=30, lr=0.1))
+    for run in range(2):
+        _, single = nodes()
+        for mask in ("train_mask", "val_mask", "test_mask"):
+            single.data[mask] = published(graphs.data[mask], run)
+        assert probe(z, single, ProbeSettings(runs=2, steps=30, lr=0.1)).values[run] == two.values[run]
+
+
+def test_rows_of_a_published_part_without_a_label_are_not_read():
+    z, graphs = nodes()
+    before = probe(z, graphs, ProbeSettings(runs=1, steps=30, lr=0.1))
+    far = torch.cat([z, torch.full((20, 6), 1e3)])
+    data = Data(x=far, edge_index=torch.zeros(2, 0).long(), y=torch.cat([graphs.labels, torch.full((20,), -1)]))
+    for mask in ("train_mask", "val_mask", "test_mask"):
+        data[mask] = torch.cat([graphs.data[mask], torch.ones(20, dtype=torch.bool)])
+    assert probe(far, load_graphs(data), ProbeSettings(runs=1, steps=30, lr=0.1)).values == before.values
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [
+        ("public-val", (60, 60, 120)), ("public", (60, 0, 120)), ("rand-10/10/80", (24, 24, 192)),
+        ("60/20/20", (144, 48, 48)), ("rand-20/80-sk", (48, 0, 192)), ("rand-10/90-sk", (24, 0, 216)),
+    ],
+)  # fmt: skip
+def test_every_protocol_trains_chooses_and_tests_on_the_part_of_that_name(name, sizes, monkeypatch):
+    z, graphs = nodes()
+    seen = []
+
+    def spy(z, y, train, valid, test, *rest):
+        assert len(torch.cat([p for p in (train, valid, test) if p is not None]).unique()) == 240 - 60 * (
+            name == "public"
+        )
+        if name.startswith("public"):
+            assert int(train.max()) < 60 and int(test.min()) >= 120 and (valid is None or int(valid.min()) >= 60)
+        seen.append(tuple(0 if part is None else len(part) for part in (train, valid, test)))
+        return {"accuracy": 0.0}
+
+    monkeypatch.setattr(probes, "linear", spy)
+    monkeypatch.setattr(probes, "logistic", lambda z, y, train, test, *rest: spy(z, y, train, None, test))
+    probe(z, graphs, ProbeSettings(protocol=name, runs=1))
+    assert seen == [sizes]
+
+
 def test_folds_hold_every_graph_once():
     z, y = blobs(60)
     shuffled = y[torch.randperm(60, generator=torch.Generator().manual_seed(0))]
@@ -130,6 +181,22 @@ def test_errors():
         probe(z / 0, graphs)
     with pytest.raises(InputError, match="protocol public needs a published split of nodes, and data has none; take"):
         probe(z, graphs, ProbeSettings(protocol="public"))
+    with pytest.raises(InputError, match="protocol svm-10 is of graphs, and data has nodes; take rand-20/80-sk"):
+        probe(z, graphs, ProbeSettings(protocol="svm-10"))
+    with pytest.raises(InputError, match="data must have labels of two classes or more, got 1"):
+        probe(z, load_graphs(graphs.data.clone().update({"y": torch.ones(240)})))
+    z, graphs = nodes(public=False, rows=4)
+    for protocol, text in (
+        ("rand-10/10/80", "needs at least 1 labelled rows for train, and data has 0"),
+        ("rand-20/80-sk", "needs at least 4 labelled rows for train, and data has 1"),
+        ("rand-10/90-sk", "needs at least 5 labelled rows for train, and data has 0"),
+    ):
+        with pytest.raises(InputError, match=text):
+            probe(z, graphs, ProbeSettings(protocol=protocol, runs=1))
+    empty = Data(x=torch.ones(1, 1), edge_index=torch.zeros(2, 0).long())
+    tiny = load_graphs([empty.clone().update({"y": torch.tensor([i % 2])}) for i in range(12)])
+    with pytest.raises(InputError, match="svm-10 needs at least 10 graphs of one class, and data has 6"):
+        probe(torch.rand(12, 2), tiny)
     assert probes.RANDOM["rand-10/10/80"] == (0.1, 0.1)
 
 

@@ -47,6 +47,29 @@ def test_phases_leave_modes_and_gradients_as_they_were() -> None:
     assert all(torch.equal(norm[k], v) for k, v in method.encoder.norms[0].state_dict().items())
 
 
+def test_the_encoders_phase_leaves_the_learner_as_it_was() -> None:
+    method, data = made("ADGCL")
+    method.train()
+    before = copy.deepcopy(method.learner.state_dict())
+    method.losses(data, generator())["contrast"].backward()
+    assert all(torch.equal(before[k], v) for k, v in method.learner.state_dict().items())
+    assert all(p.grad is None for p in method.learner.parameters())
+
+
+def test_weights_that_edges_have_are_weighed_and_not_replaced() -> None:
+    method, data = made("ADGCL")
+    data.edge_weight = torch.zeros(data.num_edges)
+    data.edge_weight[::2] = 1.0
+    cut = copy.copy(data)
+    seen: list[torch.Tensor] = []
+    method.encoder.register_forward_pre_hook(
+        lambda _, inputs, given: seen.append(given["edge_weight"]), with_kwargs=True
+    )
+    method.losses(cut, generator())
+    assert torch.equal(seen[0], data.edge_weight)
+    assert bool((seen[1][1::2] == 0).all()) and bool((seen[1][::2] > 0).all())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("budget", [0.0, 5.0])
 def test_edges_fall_without_a_budget_and_stay_with_one(gcl_data, budget: float) -> None:

@@ -10,12 +10,14 @@ import pytest
 import torch
 from small_graphs import GRAPH, NODE, generator, made, many, one
 from torch import nn
-from torch_geometric.nn import GAT, GCN, GIN, GraphSAGE
+from torch_geometric.data import Data, HeteroData
+from torch_geometric.loader import DataLoader, RandomNodeLoader
+from torch_geometric.nn import GAT, GCN, GIN, PNA, GINEConv, GraphSAGE
 
 from gcl import build, ssl
 from gcl.errors import InputError
 from gcl.losses import BPR, MACL, AlignUniform, InfoNCE, NTXent, VICReg
-from gcl.views import PPR, DropEdge, DropNode, EdgeGates, Identity, MaskFeature
+from gcl.views import PPR, DropEdge, DropNode, EdgeGates, Identity, MaskFeature, RandomChoice
 
 
 def train(method: ssl.Method, data: Any, steps: int, lr: float = 5e-3) -> list[float]:
@@ -149,6 +151,11 @@ def test_learnt_views_have_a_phase_of_their_own_where_they_are_adversarial() -> 
     method = ssl.Contrast(GIN(8, 6, 2), views=(EdgeGates(0.7, adversarial=True), Identity()))
     assert [p.name for p in method.phases()] == ["views", "main"]
     train(method, data, 4)
+    chosen = RandomChoice([DropEdge(0.2), [EdgeGates(0.7, adversarial=True)]])
+    hidden = ssl.Contrast(GIN(8, 6, 2), views=(chosen, Identity()))
+    assert [p.name for p in hidden.phases()] == ["views", "main"], "inside a choice it is adversarial, too"
+    with pytest.raises(ValueError, match="views of BGRL cannot be adversarial"):
+        ssl.BGRL(GIN(8, 6, 2), views=(chosen,))
     together = ssl.Contrast(GIN(8, 6, 2), views=(EdgeGates(0.7), Identity()))
     assert [p.name for p in together.phases()] == ["main"]
     before = [p.clone() for p in together.views.parameters()]
@@ -165,11 +172,90 @@ def test_weights_of_edges_reach_every_encoder() -> None:
         assert not torch.allclose(method.embed(data), method.embed(plain)), type(encoder).__name__
 
 
+def test_embedding_leaves_every_part_in_its_mode() -> None:
+    method, data = made("BGRL")
+    method.train()
+    frozen = method.encoder.after[0].eval()
+    method.embed(data)
+    assert method.training and method.encoder.training and not frozen.training
+
+
+def test_attributes_of_edges_reach_encoders_that_read_them() -> None:
+    data = one()
+    data.edge_attr = torch.rand(data.num_edges, 3)
+    plain = copy.copy(data)
+    plain.edge_attr = torch.zeros(data.num_edges, 3)
+
+    class Own(nn.Module):
+        in_channels = out_channels = 8
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = GINEConv(nn.Linear(8, 8), edge_dim=3)
+
+        def forward(self, x: torch.Tensor, edge_index: torch.Tensor, edge_attr: torch.Tensor) -> torch.Tensor:
+            return self.conv(x, edge_index, edge_attr)
+
+    degrees = torch.tensor([0, 1, 2])
+    for encoder, reads in (
+        (Own(), True), (GAT(8, 6, 2, edge_dim=3), True), (GAT(8, 6, 2), False), (GCN(8, 6, 2), False),
+        (PNA(8, 6, 2, aggregators=["mean"], scalers=["identity"], deg=degrees), False),
+    ):  # fmt: skip
+        method = ssl.GRACE(encoder)
+        assert torch.isfinite(method.losses(data, generator())["contrast"])
+        assert torch.equal(method.embed(data), method.embed(plain)) != reads, type(encoder).__name__
+
+
+def test_views_that_put_nodes_in_another_order() -> None:
+    data = one()
+    data.edge_index = data.edge_index[:, :0]
+
+    def turned(graph: Any) -> Any:
+        graph.x, graph.n_id = graph.x.flip(0), graph.n_id.flip(0)
+        return graph
+
+    method = ssl.Contrast(GIN(8, 6, 1, norm=None), views=(turned, Identity()), projection=None)
+    first, second = method.two(data, generator())
+    assert torch.allclose(first, second), "row by row the same nodes"
+    torch.manual_seed(0)
+    bgrl = ssl.BGRL(GIN(8, 6, 1, norm=None), views=(turned, Identity()))
+    value = bgrl.losses(data, generator())["bootstrap"]
+    bgrl.views[0] = bgrl.views[1]
+    assert torch.allclose(value, bgrl.losses(data, generator())["bootstrap"])
+
+
+@pytest.mark.parametrize("name", ["GRACE", "CCASSG", "BGRL", "DGI"])
+def test_parts_of_a_loader_of_torch_geometric(name: str) -> None:
+    data = one(60)
+    method, _ = made(name)
+    parts = list(RandomNodeLoader(data, num_parts=3, shuffle=True))
+    losses = [sum(train(method, part, 1)) for _ in range(6) for part in parts]
+    assert sum(p.num_nodes for p in parts) == 60 and all(math.isfinite(v) for v in losses)
+    whole = list(DataLoader([one(20) for _ in range(6)], batch_size=3))
+    assert all(math.isfinite(sum(train(method, batch, 1))) for batch in whole)
+
+
 def test_import_is_lazy() -> None:
     code = "import gcl.ssl, sys; assert 'torch_geometric' not in sys.modules; assert 'GRACE' in dir(gcl.ssl)"
     subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(AttributeError, match="module 'gcl.ssl' has no attribute 'Grace'"):
         ssl.Grace  # noqa: B018
+
+
+def test_data_that_cannot_be_read() -> None:
+    method, data = made("GRACE")
+    for broken, text in (
+        (Data(edge_index=data.edge_index, num_nodes=40), r"an encoder needs data.x \[N, F\], got none"),
+        (Data(x=data.x[:, :3], edge_index=data.edge_index), r"data.x must be \[N, 8\] for this encoder, got \[40, 3\]"),
+        ((data.x, data.edge_index), "views act on Data or Batch, got tuple"),
+        (HeteroData(), "views act on Data or Batch, got HeteroData"),
+    ):
+        with pytest.raises(InputError, match=text):
+            method.embed(broken)
+    for broken in ((data.x, data.edge_index), HeteroData()):
+        for name in ("GRACE", "BGRL", "DGI", "ADGCL"):
+            with pytest.raises(InputError, match="views act on Data or Batch"):
+                made(name)[0].losses(broken, generator())
 
 
 def test_errors() -> None:
@@ -194,5 +280,7 @@ def test_errors() -> None:
         ssl.BGRL(encoder, views=(EdgeGates(adversarial=True),))
     with pytest.raises(ValueError, match="budget must not be negative, got -1"):
         ssl.ADGCL(encoder, budget=-1)
+    with pytest.raises(ValueError, match="ends must be at least 1, got 0"):
+        ssl.ADGCL(encoder, ends=0)
     with pytest.raises(ValueError, match="temperature must be positive, got 0"):
         ssl.ADGCL(encoder, temperature=0)

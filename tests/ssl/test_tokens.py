@@ -1,14 +1,17 @@
 """Graphs of words and their supervised contrast."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from small_graphs import generator
+from torch_geometric.data import Data
 
 from gcl import ssl
 from gcl.errors import InputError
-from gcl.ssl import TokenContrast, token_graph
+from gcl.ssl import TokenContrast, token_graph, tokens
 
 FILL = ["and", "the", "with", "from", "over"]
 
@@ -49,6 +52,39 @@ def test_a_graph_of_three_texts() -> None:
     assert data.y.tolist() == [0, -1, 0] and data.x.shape == (3, 64)
     several = token_graph(["red", "red"], [[0, 1], [1]], prior=1.0, threshold=0.5)
     assert several.y.tolist() == [1], "(2 + 1) / (1 + 1 + 2 + 1)"
+
+
+def test_a_graph_of_words_beside_counting_by_hand(monkeypatch) -> None:
+    texts, labels = topics(40)
+    data = token_graph(texts, labels, window=3, min_count=1, dim=6)
+    number = {word: at for at, word in enumerate(data.words)}
+    near = np.zeros((len(number), len(number)))
+    for text in texts:
+        line = [number[w] for w in text.split()]
+        for at, one in enumerate(line):
+            for other in line[at + 1 : at + 4]:
+                near[one, other] += one != other
+                near[other, one] += one != other
+    found = np.zeros_like(near)
+    found[tuple(data.edge_index.numpy())] = data.edge_weight.numpy()
+    assert np.array_equal(found, near)
+    with np.errstate(divide="ignore"):
+        shared = np.maximum(np.log(near * near.sum() / np.outer(near.sum(1), near.sum(1))), 0)
+    u, s, _ = np.linalg.svd(shared)
+    assert np.allclose(np.abs(data.x.numpy()), np.abs(u[:, :6] * np.sqrt(s[:6])), atol=1e-5)
+    monkeypatch.setattr(tokens, "DENSE", 8)
+    assert torch.allclose(token_graph(texts, labels, window=3, min_count=1, dim=6).x, data.x, atol=1e-4)
+
+
+def test_many_words_make_no_dense_matrix() -> None:
+    rng = np.random.default_rng(0)
+    names = ["".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz"), 6)) for _ in range(4000)]
+    texts = [" ".join(rng.choice(names, 10, p=np.arange(4000, 0, -1) / 8002000)) for _ in range(4000)]
+    tracemalloc.start()
+    data = token_graph(texts, [i % 2 for i in range(len(texts))], min_count=1, dim=4)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert data.num_nodes > 3500 and peak < 8 * 3500**2 / 2
 
 
 def test_words_of_a_topic_come_together_and_classify_texts() -> None:
@@ -93,6 +129,17 @@ def test_the_loss_is_that_of_the_paper_with_the_sign_of_its_text() -> None:
     assert float(method.losses(data, generator(2))["contrast"].detach()) == pytest.approx(
         float(torch.stack(rows).mean()), rel=1e-5
     )
+
+
+def test_neighbours_are_drawn_by_how_often_they_stand_near() -> None:
+    """Words 0 and 1 are anchors; 0 stands near 2 nine times, near 3 once, and near 4 of another class more often."""
+    near = {2: 9.0, 3: 1.0, 4: 50.0}
+    data = Data(x=torch.ones(5, 1), y=torch.tensor([0, 0, 0, 0, 1]), edge_weight=torch.tensor(list(near.values())))
+    data.edge_index = torch.tensor([[0, 0, 0], list(near)])
+    method, draws = TokenContrast(TokenContrast.default_encoder(1, 2), anchors=2), generator()
+    found = [method.draw(data, draws).tolist() for _ in range(6000)]
+    share = {end: found.count([0, 1, end]) for end in near}
+    assert share[2] / (share[2] + share[3]) == pytest.approx(0.9, abs=0.04) and share[4] == 0
 
 
 def test_titles_of_films_by_genre(gcl_data) -> None:

@@ -167,6 +167,8 @@ def test_settings_come_from_defaults_files_and_the_call(tmp_path):
         ("ownmethod:Mine", "ownmethod:blocks", ["weight=-1.0"], "ownmethod:Mine: weight must not be negative, got -1"),
         ("ownmethod:Mine", "ownmethod:blocks", ["views=Noise"], "views must be of DataView here, got Noise."),
         ("ownmethod:Whole", "ownmethod:blocks", [], "ownmethod:Whole learns from many graphs, and"),
+        ("ownmethod:Whole", "ownmethod:rings", ["probe.protocol=public"], "protocol public needs a published split"),
+        ("ownmethod:Mine", "ownmethod:blocks", ["probe.protocol=svm-10"], "probe: protocol svm-10 is of graphs"),
     ],
 )  # fmt: skip
 def test_errors(method, source, given, text, tmp_path):
@@ -178,8 +180,14 @@ def test_errors(method, source, given, text, tmp_path):
 
 def test_another_encoder_by_name_or_import_path():
     graphs = load_graphs(blocks())
-    given = ["encoder={name: torch_geometric.nn:GAT, hidden_channels: 8, num_layers: 2, heads: 2}", "hidden=5"]
+    given = ["encoder={name: torch_geometric.nn:GAT, hidden_channels: 8, num_layers: 2, heads: 2}"]
     found = resolve("ownmethod:Mine", "ownmethod:blocks", [*given, "encoder.heads=4"])
+    assert not {"hidden", "layers"} & set(found.model) and Pretraining.from_yaml(found.to_yaml()) == found
+    with pytest.raises(
+        InputError, match="hidden is of the encoder that ownmethod:Mine has of its own, and encoder= is"
+    ):
+        resolve("ownmethod:Mine", "ownmethod:blocks", [*given, "hidden=5"])
+    assert "layers" not in resolve("CCASSG", "citeseer", ["encoder=GCN", "encoder.channels=[6]"]).model, "of the file"
     assert type(make(found, graphs, 0).encoder).__name__ == "GAT"
     assert found.model["encoder"]["heads"] == 4
     free = resolve("Contrast", "ownmethod:blocks", ["encoder=GCN", "encoder.channels=[6]"])
@@ -196,6 +204,14 @@ def test_another_encoder_by_name_or_import_path():
         assert text in str(error.value)
     with pytest.raises(InputError, match="ownmethod:Bare has no encoder of its own; give one, such as encoder="):
         resolve("ownmethod:Bare", "ownmethod:blocks")
+
+
+def test_an_argument_has_one_owner(monkeypatch):
+    monkeypatch.setattr(Mine, "default_encoder", staticmethod(lambda in_channels, weight=3: None))
+    with pytest.raises(
+        InputError, match="weight is an argument of ownmethod:Mine and of its default_encoder; give one"
+    ):
+        resolve("ownmethod:Mine", "ownmethod:blocks")
 
 
 def test_files_that_are_no_configuration(tmp_path):

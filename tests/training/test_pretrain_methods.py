@@ -1,10 +1,15 @@
 """Every method by name: trained for two epochs, probed, loaded again."""
 
 import pytest
+import safetensors.torch
 import torch
+from ownmethod import blocks, rings
 
 from gcl import build
+from gcl.data import load_graphs
 from gcl.training import load_pretrained, pretrain
+from gcl.training.pretrain_config import resolve
+from gcl.training.pretrained import make
 
 GRAPH_LEVEL = ("InfoGraph", "GraphCL", "ADGCL")
 
@@ -22,6 +27,19 @@ def test_a_method_is_trained_by_its_name(name, tmp_path):
     assert torch.equal(again.embed(), run.embed())
     assert again.probe().accuracy == run.result["accuracy"]
     assert len(again.embed()) == (40 if graphs else 80)
+    bare = build.method_class(name).default_encoder(again.graphs.num_features, hidden=6)
+    bare.load_state_dict(safetensors.torch.load_file(tmp_path / "run/encoder.safetensors"))
+    assert name != "ADGCL" or run.result["loss"] == run.directory.lines()[-1]["loss/main/contrast"]
+    assert name != "ADGCL" or {"learnt/keep", "learnt/entropy", "learnt/logit_std"} <= set(run.directory.lines()[-1])
+
+
+@pytest.mark.parametrize("name", build.METHODS)
+def test_the_encoder_of_a_configuration_is_that_of_the_library(name):
+    graphs = load_graphs(rings() if name in GRAPH_LEVEL else blocks())
+    made, own = make(resolve(name, "data"), graphs, 0), build.method_class(name).default_encoder(graphs.num_features)
+    assert {k: v.shape for k, v in made.encoder.state_dict().items()} == {
+        k: v.shape for k, v in own.state_dict().items()
+    }
 
 
 def test_contrast_of_graphs_with_another_encoder_and_a_learnt_view(tmp_path):

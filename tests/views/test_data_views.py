@@ -253,6 +253,12 @@ def test_isolated_nodes_at_the_end_do_not_vanish():
     assert DropNode(0.5)(data, seeded(1)).num_nodes < 6
 
 
+def test_a_graph_of_edges_alone_keeps_its_number_of_nodes():
+    data = Data(edge_index=torch.arange(40).reshape(2, 20))
+    out = DropEdge(0.9)(data, seeded(0))
+    assert out.num_edges < 8 and out.num_nodes == 40
+
+
 # --- features -------------------------------------------------------------------------------------------------------
 
 
@@ -309,6 +315,33 @@ def test_every_graph_has_its_own_diffusion():
     whole = dense(view(Batch.from_data_list([first, second])))
     torch.testing.assert_close(whole[:8, :8], dense(view(first)))
     assert (whole[:8, 8:] == 0).all()
+
+
+@pytest.mark.parametrize("cls", [PPR, Heat])
+def test_diffusion_keeps_the_k_largest_entries_of_a_node(cls):
+    data = graph(30, 90, 2)
+    few, every = dense(cls(k=5)(data)), dense(cls(k=99)(data))
+    assert ((few > 0).sum(1) == 5).all(), "and not nearly all of them"
+    torch.testing.assert_close(few.sum(1), every.topk(5).values.sum(1))
+
+
+def test_the_same_edges_among_more_nodes_are_diffused_anew():
+    view, edges = PPR(k=99), graph(8, 12, 0).edge_index
+    for size in (8, 10, 8):
+        assert dense(view(Data(edge_index=edges, num_nodes=size))).diagonal().gt(0).sum() == size
+
+
+@pytest.mark.parametrize("view", [AdaptiveDropEdge(0.3), AdaptiveMaskFeature(0.3)])
+def test_the_same_edges_in_one_graph_and_in_two_are_not_confused(view):
+    one = graph(12, 20, 0)
+    one.edge_index = torch.cat([one.edge_index % 6, graph(6, 4, 1).edge_index + 6], dim=1)
+    del one.edge_weight, one.edge_attr
+    two = copy.copy(one)
+    two.batch = torch.arange(12) // 6
+    view(one, seeded(0))
+    for data in (two, one):
+        again, expected = view(data, seeded(0)), type(view)(**view.arguments)(data, seeded(0))
+        assert torch.equal(again.x, expected.x) and torch.equal(again.edge_index, expected.edge_index)
 
 
 def test_a_graph_that_comes_again_is_not_diffused_again(monkeypatch):
@@ -413,6 +446,40 @@ def test_random_choice_draws_entries_for_a_batch_or_for_every_graph():
     apart = RandomChoice(views, each_graph=True)(Batch.from_data_list(parts), seeded(0)).x.reshape(60, 2)
     assert (apart[:, 0] == apart[:, 1]).all() and 15 < (apart[:, 0] == 2).sum() < 45
     assert set(RandomChoice(views, k=2)(parts[0], seeded(0)).x.unique().tolist()) <= {2.0, 3.0}
+
+
+def test_a_choice_for_every_graph_is_the_choice_applied_to_the_graph_alone():
+    before = batch()
+    out = RandomChoice([Identity(), [PPR(k=3), MaskFeature(1.0)]], each_graph=True)(before, seeded(1))
+    changed = []
+    for part, old in zip(out.to_data_list(), before.to_data_list(), strict=True):
+        changed.append(bool((part.x == 0).all()))
+        if changed[-1]:
+            old = PPR(k=3)(old)
+        order = [torch.argsort(e[0] * 100 + e[1]) for e in (part.edge_index, old.edge_index)]
+        assert torch.equal(part.edge_index[:, order[0]], old.edge_index[:, order[1]])
+        torch.testing.assert_close(part.edge_weight[order[0]], old.edge_weight[order[1]])
+        assert torch.equal(part.n_id, old.n_id) and "edge_attr" not in part
+    assert {True, False} == set(changed)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_choice_between_views_with_and_without_weights_has_weights(seed):
+    parts = [Data(x=torch.ones(6, 2), edge_index=graph(6, 8, i).edge_index) for i in range(8)]
+    choice = RandomChoice([DropEdge(0.5, renormalize=False), Identity()], each_graph=True)
+    out = choice(Batch.from_data_list(parts), seeded(seed))
+    assert set(out.edge_weight.unique().tolist()) == {1.0, 2.0}
+    assert sum(p.num_edges for p in out.to_data_list()) == out.num_edges == len(out.edge_weight)
+
+
+def test_edges_that_a_transform_puts_at_the_end_stay_with_their_graph():
+    looped = T.AddSelfLoops(attr=None)(Batch.from_data_list([star(3), star(4), star(5)]))
+    views = [DropEdge(0.0), RandomChoice([Identity(), DropEdge(0.0)], each_graph=True)]
+    for out in (view(looped, seeded(2)) for view in views):
+        assert out.num_edges == looped.num_edges
+        for part, leaves in zip(out.to_data_list(), (3, 4, 5), strict=True):
+            part.validate()
+            assert part.num_edges == 2 * leaves + leaves + 1
 
 
 def test_names_build_views_and_catalogue_says_what_they_act_on():
