@@ -1,6 +1,7 @@
 """Pictures of a table as SVG; the same table gives the same text."""
 
 import io
+import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -21,6 +22,8 @@ STYLE = {
     "axes.grid": True, "grid.color": "#e6e9ee", "axes.edgecolor": "#8a93a0", "axes.axisbelow": True,
     "legend.frameon": False, "figure.facecolor": "white",
 }  # fmt: skip
+BESIDE, COLUMNS = 12, 3
+"""Most names beside a picture, and the columns of more of them below it."""
 Draw = Callable[[Any, Table], None]
 
 
@@ -118,31 +121,36 @@ def _spectrum(axes: Any, table: Table) -> None:
 
 
 def _activity(axes: Any, table: Table) -> None:
-    _bars(axes, table, "activity", table.metric, "train rows of the user")
+    _groups(axes, table, "activity", table.metric, "train rows of the user")
 
 
 def _popularity(axes: Any, table: Table) -> None:
-    _bars(axes, table, "popularity", _recall(table), "train rows of the item")
+    _groups(axes, table, "popularity", _recall(table), "train rows of the item")
 
 
-def _bars(axes: Any, table: Table, kind: str, metric: str, label: str) -> None:
-    """Groups side by side, a bar a row of the table."""
+def _groups(axes: Any, table: Table, kind: str, metric: str, label: str) -> None:
+    """A row a model, a dot a group: names stay readable however many they are."""
     keys = [k for k in table.lines[0].groups if k[0] == kind]
-    width = 0.82 / len(table.lines)
-    for at, line in enumerate(table.lines):
-        heights = [line.groups.get(k, {}).get(metric, 0.0) for k in keys]
-        places = [x - 0.41 + width * (at + 0.5) for x in range(len(keys))]
-        hatch = None if at < len(COLOURS) else "//"
-        axes.bar(places, heights, width * 0.92, color=_colour(at), label=line.label, hatch=hatch)
-    axes.set_xticks(range(len(keys)), [f"{low:,}" if low == high else f"{low:,} to {high:,}" for _, low, high in keys])
-    axes.set(xlabel=label, ylabel=f"test {metric}")
-    axes.grid(visible=False, axis="x")
-    _legend(axes)
+    names = [f"{low:,}" if low == high else f"{low:,} to {high:,}" for _, low, high in keys]
+    rows = range(len(table.lines))
+    for at, (key, name) in enumerate(zip(keys, names, strict=True)):
+        found = [line.groups.get(key, {}).get(metric) for line in table.lines]
+        shown = [(value, row) for value, row in zip(found, rows, strict=True) if value is not None]
+        axes.plot(*zip(*shown, strict=True), _marker(at), color=_colour(at), markersize=5.5, label=name)
+    axes.set_yticks(rows, [line.label for line in table.lines], fontsize=8)
+    axes.set_ylim(len(table.lines) - 0.4, -0.6)
+    axes.set(xlabel=f"test {metric}")
+    axes.figure.set_figheight(max(2.6, 1.3 + 0.19 * len(table.lines)))
+    axes.figure.legend(loc="outside lower center", ncols=len(keys), fontsize=8.5, title=label, title_fontsize=8.5)
 
 
 def _legend(axes: Any) -> None:
-    """Beside the picture, so that it hides nothing."""
-    if axes.get_legend_handles_labels()[0]:
+    """Beside the picture, so that it hides nothing; below it where there are many names, which would squeeze it."""
+    count = len(axes.get_legend_handles_labels()[0])
+    if count > BESIDE:
+        axes.figure.set_figheight(axes.figure.get_figheight() + 0.16 * math.ceil(count / COLUMNS))
+        axes.figure.legend(loc="outside lower center", ncols=COLUMNS, fontsize=7.5, columnspacing=1.2)
+    elif count:
         axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), borderaxespad=0.2, fontsize=8.5)
 
 
