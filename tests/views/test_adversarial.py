@@ -1,30 +1,9 @@
 """Noise that is learnt, against its formula."""
 
-import pytest
 import torch
 
-from gcl.graph import Adjacency
-from gcl.testing import tiny_dataset
 from gcl.views import AdversarialNoise
-
-DATA = tiny_dataset()
-SIDES = (DATA.num_users, DATA.num_items)
-
-
-@pytest.fixture
-def adj():
-    return Adjacency.bipartite(DATA.train).normalize("sym")
-
-
-@pytest.fixture
-def x():
-    return torch.randn(sum(SIDES), 8, generator=torch.Generator().manual_seed(5))
-
-
-def ready(view, adj):
-    torch.manual_seed(0)
-    view.allocate(adj, 8, SIDES)
-    return view
+from tests.views.graphs import ready
 
 
 def test_adversarial_noise_has_its_length(adj, x):

@@ -4,11 +4,9 @@ import pytest
 import torch
 
 from gcl.graph import Adjacency
-from gcl.testing import tiny_dataset
 from gcl.views import DropEdge, EdgeGates, chain
+from tests.views.graphs import DATA, SIDES
 
-DATA = tiny_dataset()
-SIDES = (DATA.num_users, DATA.num_items)
 N = sum(SIDES)
 
 

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from gcl.graph import Adjacency
-from gcl.testing import check_graph_view, tiny_dataset
+from gcl.testing import check_graph_view
 from gcl.views import (
     SVD,
     AdversarialNoise,
@@ -23,9 +23,8 @@ from gcl.views import (
 )
 from gcl.views.gates import calibrated
 from gcl.views.report import mask_picture, mask_report, share_entropy
+from tests.views.graphs import DATA, SIDES, ready
 
-DATA = tiny_dataset()
-SIDES = (DATA.num_users, DATA.num_items)
 LEARNT = [
     lambda: SVD(3),
     lambda: Intents(5),
@@ -42,22 +41,6 @@ LEARNT = [
     EdgeDenoiser,
     lambda: EdgeDenoiser(1, price=0.3),
 ]
-
-
-@pytest.fixture
-def adj():
-    return Adjacency.bipartite(DATA.train).normalize("sym")
-
-
-@pytest.fixture
-def x():
-    return torch.randn(sum(SIDES), 8, generator=torch.Generator().manual_seed(5))
-
-
-def ready(view, adj, dim=8):
-    torch.manual_seed(0)
-    view.allocate(adj, dim, SIDES)
-    return view
 
 
 def dense(adj):
