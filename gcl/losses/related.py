@@ -71,6 +71,7 @@ class RelationContrast(Objective):
         self.temperature, self.own = even_temperature_of(temperature), own
         self.denominator: Literal["all", "negatives", "self"] = denominator
         self.positives = positives
+        self.detached = any(isinstance(part, Relation) and part.reads_rows for part in self.relation)
 
     def describe(self) -> dict[str, str]:
         """The slots as they are filled."""

@@ -6,6 +6,7 @@ import torch
 from gcl.errors import InputError
 from gcl.losses import DCLR, Contrast, FeatureTransform, HardNegative, MoCo, NTXent
 from gcl.losses.slots import Interpolated, Noise, Queue
+from gcl.testing import check_objective
 from tests.losses.reference import cosines, info_nce_row, mean, queue_of, same
 
 KERNELS = [
@@ -156,6 +157,16 @@ def test_noise_is_nobody(views):
     torch.testing.assert_close(
         Contrast(temperature=0.05, candidates=Noise(0.0))(*views[:2]), DCLR(0.05, 2.0, noise=0)(*views[:2])
     )
+
+
+@pytest.mark.parametrize("negatives", ["cross", "both", "none"])
+@pytest.mark.parametrize(
+    "candidates", [Queue(20), Queue(20, age=1), Interpolated(20), Noise(0.5)], ids=lambda c: type(c).__name__
+)
+def test_conforms(negatives, candidates):
+    slots = {"negatives": negatives, "candidates": candidates, "forward": 0.7}
+    check_objective(lambda: Contrast(**slots, weighting={"name": "hardness", "beta": 0.5}))
+    check_objective(lambda: Contrast(**slots, similarity="square_euclidean", kernel="energy"))
 
 
 def test_errors(views):

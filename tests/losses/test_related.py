@@ -8,6 +8,7 @@ import torch
 from gcl.errors import InputError
 from gcl.losses import PolyView, RelationContrast
 from gcl.losses.slots import Overlap, Teacher
+from gcl.testing import check_objective
 from tests.losses.reference import cosines, log_sum, mean, same
 
 LABELS = torch.tensor([0, 1, 0, 2, 1, 0, 3, 2, 1, 1, 4, 0])
@@ -108,6 +109,14 @@ def test_half_precision_and_bounds():
     torch.testing.assert_close(weights, torch.tensor([[1.0, 0.5, 0], [0.5, 1, 0], [0, 0, 0]]))
     rows = torch.tensor([[1.0, 0], [-1.0, 1e-9]])
     assert Teacher().weigh(*(Teacher().key(rows, 2, rows),) * 2).min() >= 0
+
+
+@pytest.mark.parametrize("relation", ["labels", "teacher"])
+@pytest.mark.parametrize("denominator", ["all", "negatives", "self"])
+def test_conforms(relation, denominator):
+    """Weights read off the rows carry no gradient, and the objective says so."""
+    assert RelationContrast(relation).detached == (relation == "teacher")
+    check_objective(lambda: RelationContrast(relation, denominator=denominator, similarity="square_euclidean"))
 
 
 def test_errors(views):

@@ -20,6 +20,8 @@ class Relation(Recorded, nn.Module, ABC):
 
     option: ClassVar[str]
     """The keyword under which what is known is handed to the objective, one entry a candidate; anchors come first."""
+    reads_rows: ClassVar[bool] = False
+    """Whether :meth:`otherwise` is of the candidates themselves, so that weights move with them, without gradient."""
 
     def otherwise(self, candidates: Tensor, things: Tensor) -> Tensor | None:
         """What is taken where nothing is given, of the candidates [M, d] and their ids [M]; None: it must be given."""
@@ -79,6 +81,7 @@ class Teacher(Relation):
     """(cos + 1) / 2 of the rows of ``teacher=`` [M, e], a frozen modality or model; without it, of the candidates."""
 
     option = "teacher"
+    reads_rows = True
 
     def otherwise(self, candidates: Tensor, things: Tensor) -> Tensor:
         """The candidates."""
