@@ -197,7 +197,7 @@ class PairPipeline(Objective):
             mirrored.append((second, right[count:], further, weights))
         there, home = list[Tensor](), list[Tensor]()
         if not entries.additive:
-            sources, mirrored = [_joined(sources)], [_joined(mirrored)]
+            sources, mirrored = [_joined(sources)], [_joined(mirrored, same=s.symmetric)]
         elif s.linear and inverse.dim() == 0 and crossed and bias is None:
             row, column = log_partition(left * inverse, right, row_ids=own, column_ids=ids, columns=back)
             there.append(row)
@@ -217,14 +217,21 @@ class PairPipeline(Objective):
         return lse_of(*there), lse_of(*home) if home else left.new_empty(0)
 
 
-def _joined(sources: list[Source]) -> Source:
-    """One source of candidates out of several, so that weights are over all of them."""
+def _joined(sources: list[Source], same: bool = True) -> Source:
+    """One source of candidates out of several, so that weights are over all of them; ``same``: they share anchors.
+
+    Where they do not, as in the direction back under features of either side, anchors stand side by side and candidates
+    are 0 beside those of others.
+    """
     if len(sources) == 1:
         return sources[0]
-    left = sources[0][0]
     keys = [torch.arange(y.shape[0], device=y.device) if k is None else k for _, y, k, _ in sources]
     biases = [b for *_, b in sources if b is not None]
-    return left, torch.cat([y for _, y, *_ in sources]), torch.cat(keys), torch.cat(biases) if biases else None
+    left, right = sources[0][0], torch.cat([y for _, y, *_ in sources])
+    if not same:
+        left = torch.cat([x for x, *_ in sources], 1)
+        right = torch.block_diag(*(y for _, y, *_ in sources))
+    return left, right, torch.cat(keys), torch.cat(biases) if biases else None
 
 
 def _bias(log_q: Tensor, candidates: Tensor) -> Tensor:

@@ -26,6 +26,22 @@ def built(**slots):
     return loss, queue_of(loss).stored()[0]
 
 
+@pytest.mark.parametrize("kernel", KERNELS, ids=str)
+@pytest.mark.parametrize("weighting", WEIGHTINGS, ids=str)
+@pytest.mark.parametrize("similarity", ["cosine", "square_euclidean", "euclidean"])
+def test_the_direction_back_is_the_direction_there_of_swapped_views(kernel, weighting, similarity, views, streamed):
+    """Also where features of anchors and of candidates differ; further rows of z2 are of the anchors' view."""
+    slots = {"kernel": kernel, "weighting": weighting, "similarity": similarity, "negatives": "both"}
+    back, there = (Contrast(**slots, temperature=0.5, forward=f) for f in (0.0, 1.0))
+    a, b = views[0][:6], views[1]
+    for ids in (None, IDS):
+        same(
+            lambda x, y: back(x, y, ids),  # noqa: B023
+            lambda x, y: there(y[:6], torch.cat([x, y[6:]]), ids),  # noqa: B023
+            a, b, rtol=1e-7, atol=1e-8,
+        )  # fmt: skip
+
+
 def averaged(rows):
     """Mean over the rows that count, 0 where none does."""
     rows = torch.cat(rows)
