@@ -32,6 +32,13 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     return f"{hint}Valid: {', '.join(names)}."
 
 
+def one_of(argument: str, value: str, valid: Collection[str]) -> None:
+    """An error for a value that is none of the few valid ones."""
+    if value not in valid:
+        *most, last = (repr(name) for name in valid)
+        raise InputError(f"{argument} must be {', '.join(most)} or {last}, got {value!r}.")
+
+
 def unknown(keys: Collection[str], valid: Collection[str], owner: str) -> None:
     """An error for the first key that is not among the valid ones, with the nearest name."""
     for key in keys:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from gcl.data.batch import Batch, Sequences
 from gcl.data.interactions import CSR
-from gcl.errors import InputError
+from gcl.errors import InputError, one_of
 
 POOL = 50
 """Batches whose rows are sorted by length together: padding stays small, and batches stay random."""
@@ -36,8 +36,7 @@ class SequenceRows:
     def __init__(self, history: CSR, sampling: Sequences) -> None:
         if sampling.max_length < 1:
             raise InputError(f"max_length must be at least 1, got {sampling.max_length}.")
-        if sampling.targets not in ("all", "windows", "last", "prefix"):
-            raise InputError(f"targets must be 'all', 'windows', 'last' or 'prefix', got {sampling.targets!r}.")
+        one_of("targets", sampling.targets, ("all", "windows", "last", "prefix"))
         self.history, self.targets = history, sampling.targets
         counts = history.counts
         if sampling.targets == "prefix":

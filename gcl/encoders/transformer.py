@@ -1,6 +1,6 @@
 """Causal Transformer over sequences of items."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from gcl.encoders.attention import causal_attention, last_attention, rotate
 from gcl.encoders.dropout import Dropout
 from gcl.encoders.sequence import SequenceEncoder
+from gcl.errors import one_of
 
 Norm = Literal["post", "pre"]
 Positions = Literal["learnt", "rotary"]
@@ -54,6 +55,9 @@ class TransformerEncoder(SequenceEncoder):
         padding: Padding = "right",
     ) -> None:
         super().__init__(num_items, dim, max_length)
+        one_of("norm", norm, get_args(Norm))
+        one_of("positions", positions, get_args(Positions))
+        one_of("padding", padding, get_args(Padding))
         if heads < 1 or dim % heads or (positions == "rotary" and dim // heads % 2):
             even = ", into an even width for rotary positions" if positions == "rotary" else ""
             raise ValueError(f"heads must divide dim{even}, got heads={heads} and dim={dim}.")

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from gcl.encoders import GRUEncoder, TransformerEncoder
-from gcl.encoders.attention import rotate
+from gcl.encoders.attention import last_attention, rotate
+from gcl.encoders.dropout import Dropout
 from gcl.encoders.sequence import ROWS, cut
 from gcl.views.sequence import MASKED
 
@@ -79,6 +80,77 @@ def test_post_norm_block_equals_the_formula():
     torch.testing.assert_close(encoder(items, torch.tensor([3])), x)
 
 
+def test_pre_norm_block_equals_the_formula():
+    encoder = transformer(layers=2, norm="pre")
+    items = torch.tensor([[1, 2, 3]])
+    x = encoder.table[items] + encoder.position[:3]
+    for block in encoder.blocks:
+        q, k, v = block.mix(block.norms[0](x)).chunk(3, -1)
+        x = x + block.out(attended(q, k, v))
+        x = x + block.down(torch.nn.functional.gelu(block.up(block.norms[1](x))))
+    torch.testing.assert_close(encoder(items, torch.tensor([3])), encoder.norm(x))
+
+
+def test_rotary_block_turns_queries_and_keys():
+    encoder = transformer(layers=1, positions="rotary")
+    block, items = encoder.blocks[0], torch.tensor([[1, 2, 3]])
+    x = encoder.norm(encoder.table[items])
+    q, k, v = block.mix(x).chunk(3, -1)
+    q, k = (torch.cat([rotate(part) for part in t.split(4, -1)], -1) for t in (q, k))
+    x = block.norms[0](x + block.out(attended(q, k, v)))
+    x = block.norms[1](x + block.down(torch.nn.functional.gelu(block.up(x))))
+    torch.testing.assert_close(encoder(items, torch.tensor([3])), x)
+
+
+def attended(q, k, v):
+    """Causal attention of two heads of width 4."""
+    heads, later = [], ~torch.ones(q.shape[1], q.shape[1]).tril().bool()
+    for part in (slice(0, 4), slice(4, 8)):
+        weight = (q[..., part] @ k[..., part].transpose(1, 2) / 2).masked_fill(later, -1e4)
+        heads.append(weight.softmax(-1) @ v[..., part])
+    return torch.cat(heads, -1)
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("norm", ["post", "pre"])
+@pytest.mark.parametrize("positions", ["learnt", "rotary"])
+@pytest.mark.parametrize("padding", ["right", "left"])
+def test_the_last_state_is_that_of_all_states(norm, positions, padding, training):
+    encoder = transformer(norm=norm, positions=positions, padding=padding, dropout=0.0).train(training)
+    torch.nn.init.normal_(encoder.table)
+    items = torch.randint(9, (5, 6), generator=torch.Generator().manual_seed(0))
+    length = torch.tensor([6, 1, 4, 2, 5])
+    states = encoder(items, length)[torch.arange(5), length - 1]
+    torch.testing.assert_close(encoder.last(items, length), states)
+
+
+class Nothing(Dropout):
+    """Drops all."""
+
+    def __init__(self):
+        super().__init__(0.5)
+
+    def forward(self, x):
+        return torch.zeros_like(x)
+
+
+def test_dropout_is_of_the_input_of_attention_and_of_what_blocks_add():
+    items, length = torch.tensor([[1, 2, 3]]), torch.tensor([3])
+    for build in (lambda: GRUEncoder(9, 8, 6), transformer):
+        encoder = build()
+        encoder.dropout = Nothing()
+        assert torch.equal(encoder(items, length), encoder(items + 2, length))
+    encoder = transformer(layers=1)
+    encoder.blocks[0].dropout = Nothing()
+    x = encoder.norm(encoder.table[items] + encoder.position[:3])
+    for norm in encoder.blocks[0].norms:
+        x = norm(x)
+    torch.testing.assert_close(encoder(items, length), x)
+    q = torch.randn(2, 2, 1, 4)
+    k, v = torch.randn(2, 2, 2, 3, 4)
+    assert bool((last_attention(q, k, v, torch.tensor([3, 2]), Nothing()) == 0).all())
+
+
 def test_rotated_products_depend_on_distance_alone():
     q, k = torch.randn(1, 4).expand(6, 4), torch.randn(1, 4).expand(6, 4)
     scores = rotate(q) @ rotate(k).T
@@ -95,6 +167,9 @@ def test_masked_items_have_their_own_row():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
+        (lambda: TransformerEncoder(9, 8, norm="mid"), "norm must be 'post' or 'pre', got 'mid'"),
+        (lambda: TransformerEncoder(9, 8, positions="sine"), "positions must be 'learnt' or 'rotary', got 'sine'"),
+        (lambda: TransformerEncoder(9, 8, padding="both"), "padding must be 'right' or 'left', got 'both'"),
         (lambda: TransformerEncoder(9, 7, heads=2), "heads must divide dim, got heads=2 and dim=7"),
         (lambda: TransformerEncoder(9, 6, heads=2, positions="rotary"), "into an even width for rotary positions"),
         (lambda: TransformerEncoder(9, 8, dropout=1.0), r"dropout must lie in \[0, 1\), got 1.0"),

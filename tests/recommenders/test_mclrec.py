@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from gcl.data import loader
 from gcl.errors import InputError
@@ -46,6 +47,40 @@ def test_a_turn_leaves_the_other_side_bit_identical(at):
         assert torch.equal(p, before[name]) == (theirs != (at == 1)), name
         if at == 1 and not theirs:
             assert p.grad is None, f"the augmenters' turn must build no gradient of {name}"
+
+
+@pytest.mark.parametrize("turns", ["three", "two", "joint"])
+def test_phases_share_no_parameter_and_leave_none_out(turns):
+    model = MCLRec(tiny_dataset(), **SMALL, turns=turns)
+    held = {p.name: {id(q) for q in p.parameters} for p in model.phases()}
+    assert sum(map(len, held.values())) == len(list(model.parameters())) == len(set.union(*held.values()))
+    if turns != "joint":
+        assert held["augmenters"] == {id(p) for p in model.augmenters.parameters()}
+
+
+def test_terms_are_the_formula():
+    data = tiny_dataset()
+    model = MCLRec(data, dim=8, inner=16, dropout=0.0, weight=0.2, meta=0.3, gamma=0.4)
+    batch = first_batch(model, data)
+    h1, h2 = model.vectors(batch)
+    z1, z2 = (F.normalize(augmenter(h), dim=1) for augmenter, h in zip(model.augmenters, (h1, h2), strict=True))
+    learnt = sum(nt_xent(a, b) for a, b in ((h1, z2), (h2, z1), (z1, z2)))
+    apart = sum(naive_separation(a, b) for a, b in ((h1, z2), (h2, z1), (z1, z2)))
+    terms = model.losses(batch)
+    torch.testing.assert_close(terms["next"], F.cross_entropy(
+        model.encoder.last(batch.history, batch.length) @ model.encoder.items().T, batch.targets))  # fmt: skip
+    torch.testing.assert_close(terms["contrast"], 0.2 * nt_xent(h1, h2))
+    torch.testing.assert_close(terms["meta"], 0.3 * learnt)
+    torch.testing.assert_close(terms["separation"], 0.3 * 0.4 * apart)
+    theirs = model.augmenter_losses(batch)
+    assert theirs.keys() == {"meta", "separation"}
+    torch.testing.assert_close(theirs["meta"], learnt)
+    torch.testing.assert_close(theirs["separation"], 0.4 * apart)
+
+
+def nt_xent(a, b):
+    z = torch.cat([a, b])
+    return F.cross_entropy((z @ z.T).fill_diagonal_(-torch.inf), torch.arange(len(z)).roll(len(a)))
 
 
 def test_the_encoder_learns_through_the_augmenters():
@@ -128,5 +163,7 @@ def test_rows_of_zero_length_give_finite_values_and_gradients():
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="dim of MCLRec must be at least 4, got 2"):
         MCLRec(tiny_dataset(), dim=2)
+    with pytest.raises(InputError, match="turns must be 'three', 'two' or 'joint', got 'one'"):
+        MCLRec(tiny_dataset(), turns="one")
     with pytest.raises(InputError, match="meta of MCLRec must not be negative, got -0.1"):
         MCLRec(tiny_dataset(), meta=-0.1)

@@ -1,9 +1,11 @@
 """CL4SRec and DuoRec: the contract and what they contrast."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from gcl.data import loader
+from gcl.data import Split, TrainInteractions, loader
 from gcl.errors import InputError
 from gcl.losses import BPR, InfoNCE
 from gcl.recommenders.sequential.cl4srec import CL4SRec
@@ -37,9 +39,36 @@ def test_positives_have_the_same_target():
         row = data.train.history.take(torch.tensor([user]))[1].tolist()
         seen |= {(tuple(row[:n]), row[n]) for n in range(1, len(row))}
     targets = torch.tensor(sorted({target for _, target in seen}))
-    items, length = same(targets.repeat(20), torch.Generator().manual_seed(0))
+    users = torch.zeros_like(targets).repeat(20)
+    items, length = same(users, targets.repeat(20), torch.Generator().manual_seed(0))
     for row, n, target in zip(items.tolist(), length.tolist(), targets.repeat(20).tolist(), strict=True):
         assert (tuple(row[:n]), target) in seen
+
+
+def test_positives_are_of_other_users_where_there_are_some():
+    data = tiny_dataset()
+    same, prefixes = SameTarget(data, 50), {}
+    for user in range(data.num_users):
+        row = data.train.history.take(torch.tensor([user]))[1].tolist()
+        for n in range(1, len(row)):
+            prefixes.setdefault(row[n], {})[user] = tuple(row[:n])
+    alone = 0
+    for target, of in prefixes.items():
+        for user, own in of.items():
+            draws = torch.full((200,), user), torch.full((200,), target)
+            items, length = same(*draws, torch.Generator().manual_seed(user))
+            found = {tuple(row[:n]) for row, n in zip(items.tolist(), length.tolist(), strict=True)}
+            assert found == ({p for u, p in of.items() if u != user} or {own})
+            alone += len(of) == 1
+    assert alone < len(prefixes)
+
+
+def test_a_target_of_one_prefix_has_that_one():
+    interactions = TrainInteractions(torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 1, 2]), 2, 3, torch.arange(4))
+    nothing = tiny_dataset(2, 3).test.select(torch.zeros(0, dtype=torch.int64))
+    data = replace(tiny_dataset(2, 3), split=Split(interactions, nothing, nothing))
+    items, length = SameTarget(data, 50)(torch.tensor([0, 1]), torch.tensor([1, 2]))
+    assert items.tolist() == [[0], [1]] and length.tolist() == [1, 1]
 
 
 def test_contrast_of_a_batch_of_one_is_zero():
@@ -61,6 +90,8 @@ def test_no_view_changes_what_the_main_loss_reads():
 def test_bad_arguments_are_named():
     with pytest.raises(InputError, match="weight of CL4SRec must not be negative, got -1"):
         CL4SRec(tiny_dataset(), weight=-1)
+    with pytest.raises(InputError, match="mode must be 'dropout', 'target', 'both' or 'across', got 'un'"):
+        DuoRec(tiny_dataset(), mode="un")
     with pytest.raises(InputError, match="objective of DuoRec must be of kind pair, got BPR of kind ranking"):
         DuoRec(tiny_dataset(), objective=BPR())
 
@@ -93,9 +124,24 @@ def test_modes_contrast_what_they_say(mode):
     model.generator = torch.Generator().manual_seed(5)
     found = model.losses(batch)["contrast"]
     h = model.encoder.last(batch.history, batch.length)
-    s = model.encoder.last(*model.same(batch.items, torch.Generator().manual_seed(5)))
+    s = model.encoder.last(*model.same(batch.users, batch.items, torch.Generator().manual_seed(5)))
     same, other = model.objective(h, h), model.objective(h, s)
     torch.testing.assert_close(found, {"dropout": same, "both": same + other}.get(mode, other))
+
+
+def test_terms_are_weighted_and_distinct_targets_are_no_negatives():
+    data = tiny_dataset()
+    for distinct in (False, True):
+        model = DuoRec(data, dim=8, inner=16, dropout=0.0, mode="dropout", weight=0.3, distinct=distinct)
+        batch = next(iter(loader(data, model.sampling, 64, torch.Generator().manual_seed(0))))
+        assert len(set(batch.items.tolist())) < len(batch)
+        h = model.encoder.last(batch.history, batch.length)
+        expected = model.objective(h, h, batch.items if distinct else None)
+        torch.testing.assert_close(model.losses(batch)["contrast"], 0.3 * expected)
+    model = CL4SRec(data, dim=8, inner=16, dropout=0.0, views=[Reorder(0.0)], weight=0.3)
+    batch = next(iter(loader(data, model.sampling, 64, torch.Generator().manual_seed(0))))
+    h = model.encoder.last(batch.history, batch.length)
+    torch.testing.assert_close(model.losses(batch)["contrast"], 0.3 * model.objective(h, h))
 
 
 def test_what_predicts_is_contrasted_but_across():

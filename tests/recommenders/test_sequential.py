@@ -82,6 +82,19 @@ def test_bce_draws_no_train_item():
     torch.testing.assert_close(found, (F.softplus(-positive) + F.softplus(negative).mean(1)).mean())
 
 
+@pytest.mark.parametrize("targets", ["all", "windows", "prefix", "last"])
+def test_every_target_comes_with_its_own_user(targets):
+    data = tiny_dataset()
+    model, seen = sasrec(data, loss="bce", negatives=2, targets=targets, max_length=3), []
+    real = model.next_item._drawn
+    model.next_item._drawn = lambda items, users, generator: (
+        seen.append((users, items)) or real(items, users, generator)
+    )
+    model.losses(next(iter(loader(data, model.sampling, 64, torch.Generator()))))
+    ((users, items),) = seen
+    assert len(set(users.tolist())) > 1 and bool(data.train.contains(users, items).all())
+
+
 @pytest.mark.parametrize("t", [0.0, 0.75, 1.0])
 def test_gbce_raises_the_positive_to_beta(t):
     _, _, found, scores, targets, _ = problem("gbce", negatives=6, calibration=t)
@@ -143,6 +156,9 @@ def test_bad_queries_are_named():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"loss": "hinge"}, "loss must be 'softmax', 'sampled', 'bce' or 'gbce', got 'hinge'"),
+        ({"targets": "first"}, "targets must be 'all', 'windows', 'last' or 'prefix', got 'first'"),
+        ({"modalities": ["text", "text"]}, r"modalities of SASRec must be named once each, got \['text', 'text'\]"),
         ({"negatives": 0}, "negatives must be at least 1, got 0"),
         ({"popularity": -1.0}, "popularity must not be negative, got -1.0"),
         ({"popularity": 0.5, "loss": "bce"}, "popularity is read by loss='sampled' alone, got 0.5 with loss='bce'"),

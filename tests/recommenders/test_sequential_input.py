@@ -79,6 +79,17 @@ def test_lengths_out_of_range_are_named():
         model.scores(Query(history=torch.tensor([[1, 2]]), length=torch.tensor([3])))
 
 
+def test_parts_drawn_at_random_are_taken_with_a_warning(caplog):
+    columns = np.repeat(np.arange(6), 5), np.tile(np.arange(5), 6), np.arange(30)
+    plans = {"random": ("ratio", "random"), "time": ("ratio", "time"), "loo": ("leave_one_out", "random")}
+    told = {}
+    for name, (split, order) in plans.items():
+        caplog.clear()
+        SASRec(from_arrays(*columns, plan=Plan(split=split, order=order)), **SMALL)
+        told[name] = "histories hold what came after a target" in caplog.text
+    assert told == {"random": True, "time": False, "loo": False}
+
+
 def test_a_set_without_time_is_refused_before_training(tmp_path):
     with pytest.raises(InputError, match="GRU4Rec needs the order of interactions, and 'tiny' has no time column"):
         gcl.fit("GRU4Rec", tiny_dataset(time=False), out=tmp_path / "run", **FAST)

@@ -1,7 +1,8 @@
 """What sequential recommenders share: a history is encoded, and the item nearest to its vector is next."""
 
+import logging
 from collections.abc import Sequence
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -9,11 +10,12 @@ from torch import Tensor
 
 from gcl.data import Batch, Dataset, Query, Sequences
 from gcl.encoders import SequenceEncoder
-from gcl.errors import InputError, nearest
+from gcl.errors import InputError, nearest, one_of
 from gcl.recommenders.base import Recommender
 from gcl.recommenders.sequential.next_item import NextItem
 from gcl.views.sequence import Looks
 
+log = logging.getLogger("gcl.recommenders")
 Targets = Literal["all", "windows", "last", "prefix"]
 
 
@@ -24,7 +26,8 @@ class SequenceRecommender(Recommender):
 
     Only the latest ``max_length`` items of a history are read. An empty history scores 0 everywhere. Items never in
     train keep near their initial rows and may be asked for, and about, all the same. Equal times keep the order of
-    rows. Users with a single train item are in no batch, and are answered.
+    rows. Users with a single train item are in no batch, and are answered. Parts drawn at random are taken with a
+    warning: histories then hold what came after a target.
     """
 
     needs = frozenset({"time"})
@@ -39,10 +42,20 @@ class SequenceRecommender(Recommender):
         modalities: Sequence[str] = (),
     ) -> None:
         super().__init__(data)
+        one_of("targets", targets, get_args(Targets))
+        made = data.split.made
+        if "seed" in made and made["kind"] in ("ratio", "given") and not made.get("refit"):
+            log.warning(
+                "the parts of %r are drawn at random: histories hold what came after a target; "
+                "data.split=leave_one_out, or data.order=time with ratios, keeps the order of time",
+                data.name,
+            )
         for name in modalities:
             if name not in data.modalities:
                 there = nearest(name, data.modalities) if data.modalities else "The data set has none."
                 raise InputError(f"{type(self).__name__} cannot read modality {name!r} of {data.name!r}. {there}")
+        if len(set(modalities)) < len(modalities):
+            raise InputError(f"modalities of {type(self).__name__} must be named once each, got {list(modalities)}.")
         encoder.describe([data.modalities[name] for name in modalities])
         self.encoder, self.next_item = encoder, next_item
         self.sampling = Sequences(targets, encoder.max_length)

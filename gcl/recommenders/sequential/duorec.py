@@ -1,6 +1,6 @@
 """DuoRec: a history, its other dropout, and another history that ends in the same item."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -9,6 +9,7 @@ from gcl.data import Batch, Dataset, Sequences
 from gcl.data.interactions import CSR
 from gcl.data.sequences import SequenceRows, windows
 from gcl.encoders import TransformerEncoder
+from gcl.errors import one_of
 from gcl.losses import NTXent, Objective
 from gcl.recommenders.sequential.base import SequenceRecommender, Targets, sequences_of
 from gcl.recommenders.sequential.next_item import Loss, NextItem
@@ -18,13 +19,17 @@ Mode = Literal["dropout", "target", "both", "across"]
 
 
 class SameTarget(nn.Module):
-    """Another training prefix with the same next item, drawn uniformly; where there is one only, that one."""
+    """Another training prefix with the same next item, drawn uniformly; where there is one only, that one.
+
+    A user has one prefix at most before an item, so user and target name the row that is not drawn.
+    """
 
     flat: Tensor
     last: Tensor
     length: Tensor
     indptr: Tensor
     rows: Tensor
+    owners: Tensor
 
     def __init__(self, data: Dataset, max_length: int) -> None:
         super().__init__()
@@ -34,14 +39,18 @@ class SameTarget(nn.Module):
             history.indices[prefixes.last + 1], torch.arange(len(prefixes), device=prefixes.last.device), data.num_items
         )
         held = {"flat": history.indices, "last": prefixes.last, "length": prefixes.length, "rows": by_target.indices}
+        target = torch.repeat_interleave(torch.arange(data.num_items, device=prefixes.user.device), by_target.counts)
+        self.num_users = data.num_users
+        held["owners"] = target * data.num_users + prefixes.user[by_target.indices]
         for name, tensor in {**held, "indptr": by_target.indptr}.items():
             self.register_buffer(name, tensor, persistent=False)
 
-    def forward(self, targets: Tensor, generator: torch.Generator | None = None) -> Looks:
-        """Histories [B, T] and their length, each followed by its row's target in train."""
-        first, count = self.indptr[targets], self.indptr[targets + 1] - self.indptr[targets]
-        drawn = torch.minimum((draw(targets.shape, targets.device, generator) * count).long(), count - 1)
-        row = self.rows[first + drawn]
+    def forward(self, users: Tensor, targets: Tensor, generator: torch.Generator | None = None) -> Looks:
+        """Histories [B, T] and their length, each followed in train by the target of its row; of other users."""
+        first, others = self.indptr[targets], self.indptr[targets + 1] - self.indptr[targets] - 1
+        drawn = (draw(targets.shape, targets.device, generator) * others).long().clamp_max((others - 1).clamp_min(0))
+        own = torch.searchsorted(self.owners, targets * self.num_users + users) - first
+        row = self.rows[first + drawn + ((drawn >= own) & (others > 0))]
         length = self.length[row]
         return windows(CSR(self.indptr, self.flat), self.last[row], length, int(length.max())), length
 
@@ -98,6 +107,7 @@ class DuoRec(SequenceRecommender):
             data.num_items, dim, max_length, layers=layers, heads=heads, inner=inner, dropout=dropout
         )
         super().__init__(data, encoder, NextItem(data, loss, negatives), targets, modalities)
+        one_of("mode", mode, get_args(Mode))
         self.check(weight=weight)
         if mode == "both":
             self.check_forgetful(objective)
@@ -116,7 +126,7 @@ class DuoRec(SequenceRecommender):
         ids, again = batch.items if self.distinct else None, (history, length)
         if self.mode == "dropout":
             return self.objective(vectors, *self.ends(again), ids)
-        same = self.same(batch.items, self.generator)
+        same = self.same(batch.users, batch.items, self.generator)
         if self.mode == "target":
             return self.objective(vectors, *self.ends(same), ids)
         other, semantic = self.ends(again, same)

@@ -1,6 +1,6 @@
 """MCLRec: hand-made views, learnt ones on top of their vectors, and turns of encoder and augmenters."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from gcl.data import Batch, Dataset
 from gcl.encoders import TransformerEncoder
+from gcl.errors import one_of
 from gcl.losses import NTXent, Objective
 from gcl.losses.functional.numerics import normalise
 from gcl.recommenders.base import Phase
@@ -117,6 +118,7 @@ class MCLRec(SequenceRecommender):
             data.num_items, dim, max_length, layers=layers, heads=heads, inner=inner, dropout=dropout
         )
         super().__init__(data, encoder, NextItem(data, loss, negatives), targets, modalities)
+        one_of("turns", turns, get_args(Turns))
         self.check(weight=weight, meta=meta, gamma=gamma)
         self.check_forgetful(objective)
         self.looks = SequenceLooks(views, data.train)

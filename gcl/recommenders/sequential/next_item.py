@@ -1,12 +1,13 @@
 """Losses of the next item: full softmax, sampled softmax, binary cross-entropy and its generalisation."""
 
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 import torch
 from torch import Tensor, nn
 
 from gcl.data import Dataset, TrainInteractions
 from gcl.data.negatives import RankMap
+from gcl.errors import one_of
 from gcl.losses.functional.catalogue import mean_catalogue_softmax
 from gcl.losses.functional.numerics import softplus
 from gcl.losses.functional.sampled import sampled_softmax
@@ -50,6 +51,7 @@ class NextItem(nn.Module):
         self, data: Dataset, loss: Loss, negatives: int = 256, popularity: float = 0.0, calibration: float = 0.75
     ) -> None:
         super().__init__()
+        one_of("loss", loss, get_args(Loss))
         if negatives < 1:
             raise ValueError(f"negatives must be at least 1, got {negatives}.")
         if popularity < 0:
