@@ -1,14 +1,7 @@
 """Parts remember the arguments they were built with, so that any object can be written back as configuration."""
 
 import inspect
-from typing import Any, Self, get_args
-
-
-def one_of(name: str, value: object, choices: Any) -> None:
-    """An error for a value that is none of a ``Literal``; from a configuration such values never come this far."""
-    valid = get_args(choices)
-    if value not in valid:
-        raise ValueError(f"{name} must be {' or '.join(map(repr, valid))}, got {value!r}.")
+from typing import Any, Self
 
 
 class Recorded:

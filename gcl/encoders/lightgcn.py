@@ -1,14 +1,15 @@
 """LightGCN's encoder: one table of ids, propagated without weights or non-linearity."""
 
 from collections.abc import Iterable, Sequence
+from typing import get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gcl.arguments import one_of
 from gcl.data import TrainInteractions
 from gcl.encoders.readout import Readout, read
+from gcl.errors import one_of
 from gcl.graph import Adjacency, propagate
 from gcl.views.base import Linear, chain
 
@@ -33,7 +34,7 @@ class LightGCNEncoder(nn.Module):
             raise ValueError(f"dim must be at least 1, got {dim}.")
         if layers < 0:
             raise ValueError(f"layers must be at least 0, got {layers}.")
-        one_of("readout", readout, Readout)
+        one_of("readout", readout, get_args(Readout))
         self.num_users, self.num_layers, self.readout = train.num_users, layers, readout
         self.dim, self.sides = dim, (train.num_users, train.num_items)
         users, items = torch.empty(train.num_users, dim), torch.empty(train.num_items, dim)

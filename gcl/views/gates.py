@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
-from gcl.arguments import one_of
+from gcl.errors import one_of
 from gcl.graph import Adjacency, sddmm, spmm
 from gcl.views.base import DataView, GraphView, Step, as_linear
 from gcl.views.batches import edges_of, pair_ids, put_weight, weight_of
@@ -136,7 +136,7 @@ def check_gates(keep: float, relaxation: Relaxation, temperature: float) -> None
     """An error for settings that no gate can have."""
     if not 0.0 < keep < 1.0:
         raise ValueError(f"keep must be a share in (0, 1), got {keep}.")
-    one_of("relaxation", relaxation, Relaxation)
+    one_of("relaxation", relaxation, get_args(Relaxation))
     if temperature <= 0:
         raise ValueError(f"temperature must be positive, got {temperature}.")
 

@@ -248,7 +248,7 @@ def test_kmeans_finds_groups_and_settles():
         (lambda: DCCF(DATA, layout="autors"), "layout must be 'authors' or 'sslrec', got 'autors'"),
         (lambda: NCL(DATA, clusters=3, warm_up=-1), "warm_up of NCL must not be negative, got -1"),
         (lambda: Contrastive(DATA, candidates="al"), "candidates must be 'batch' or 'all', got 'al'"),
-        (lambda: Contrastive(DATA, readout="men"), "readout must be 'mean' or 'sum' or .* 'last', got 'men'"),
+        (lambda: Contrastive(DATA, readout="men"), "readout must be 'mean', 'sum', .* or 'last', got 'men'"),
         (lambda: Contrastive(DATA, views=[[Noise(), SVD()]]), "SVD takes a step of its own"),
         (lambda: HCCF(DATA, layers=0), "layers of HCCF must be at least 1"),
         (lambda: NCL(DATA, clusters=0), "clusters of NCL must be at least 1, got 0"),

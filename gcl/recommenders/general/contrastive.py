@@ -2,15 +2,15 @@
 
 import logging
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gcl.arguments import one_of
 from gcl.data import Batch, Dataset
 from gcl.encoders import LightGCNEncoder, Readout
+from gcl.errors import one_of
 from gcl.losses import BPR, InfoNCE, Objective
 from gcl.recommenders.base import Phase, Recommender
 from gcl.recommenders.general.ranking import ranked_pairs, ranking_terms
@@ -115,7 +115,7 @@ class Contrastive(Recommender):
     ) -> None:
         super().__init__(data)
         self.check(weight=weight, reg=reg)
-        one_of("candidates", candidates, Candidates)
+        one_of("candidates", candidates, get_args(Candidates))
         self.sampling = ranked_pairs(negatives)
         self.encoder = LightGCNEncoder(data.train, dim, layers, readout)
         self.views = two_views(views, GraphView)

@@ -1,14 +1,13 @@
 """DCCF: a graph, intents and two adaptive masks side by side, the graph contrasted with each of the others."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 
-from gcl.arguments import one_of
 from gcl.data import Batch, Dataset
 from gcl.encoders import LightGCNEncoder
-from gcl.errors import InputError
+from gcl.errors import InputError, one_of
 from gcl.graph import spmm
 from gcl.losses import BPR, InfoNCE, Objective
 from gcl.losses.regularisation import all_parameters_square
@@ -71,7 +70,7 @@ class DCCF(Recommender):
         if layers < 1:
             raise InputError(f"layers of DCCF must be at least 1: every layer is a contrast; got {layers}.")
         self.check(weight=weight, reg=reg, intent_reg=intent_reg, decay=decay, independence=independence)
-        one_of("layout", layout, Layout)
+        one_of("layout", layout, get_args(Layout))
         self.check_forgetful(objective)
         self.sampling = ranked_pairs(negatives)
         self.encoder = LightGCNEncoder(data.train, dim, layers, "sum")
