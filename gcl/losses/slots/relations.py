@@ -67,6 +67,10 @@ class Nearness(Relation):
     def key(self, value: Tensor, count: int, like: Tensor) -> Tensor:
         """The positions."""
         expect("positions", value, (count,), "one number a row of z")
+        expect_within("positions", value, -math.inf, math.inf, "where or when a row is")
+        # Only differences count: of large numbers, as seconds of an epoch, a smaller type would lose them.
+        if value.dtype != like.dtype:
+            value = value.double() - value.min()
         return value.to(like.dtype)
 
     def weigh(self, anchors: Tensor, candidates: Tensor) -> Tensor:
