@@ -127,7 +127,7 @@ def label_contrast(
             mine = within_partition(left, inverse, ids=labels, keep="equal", stream=stream)
         else:
             mine = log_partition(scaled, right, row_ids=labels, column_ids=labels, keep="equal", stream=stream)[0]
-        mean = mine.masked_fill(~valid, 0.0) - count.clamp_min(1).log()
+        mean = mine.masked_fill(~valid, 0.0) - count.clamp_min(1).to(mine.dtype).log()
     return everything.masked_fill(~valid, 0.0) - mean, valid
 
 
