@@ -110,6 +110,16 @@ def test_half_precision_and_bounds():
     assert Teacher().weigh(*(Teacher().key(rows, 2, rows),) * 2).min() >= 0
 
 
+@pytest.mark.parametrize("denominator", ["all", "self"])
+@pytest.mark.parametrize("positives", ["mean", "average"])
+def test_what_is_not_a_number_is_not_hidden(views, denominator, positives):
+    loss = RelationContrast("teacher", denominator=denominator, positives=positives)
+    bad = MODEL[:9].index_fill(0, torch.tensor([3]), math.nan)
+    assert loss(*views[:2], teacher=bad).isnan() and not loss(*views[:2], teacher=MODEL[:9]).isnan()
+    tags = TAGS[:9]
+    torch.testing.assert_close(loss(*views[:2], teacher=tags), loss(*views[:2], teacher=tags.double()))
+
+
 @pytest.mark.parametrize("kind", [torch.int64, torch.float64])
 def test_seconds_of_an_epoch_keep_their_differences(views, kind):
     seconds, z = torch.arange(9).to(kind) * 30, views[0].float()

@@ -91,7 +91,7 @@ class Teacher(Relation):
     def key(self, value: Tensor, count: int, like: Tensor) -> Tensor:
         """Unit rows."""
         expect("teacher", value, (count, "e"), "one row a row of z2")
-        return normalise(value.detach())
+        return normalise(value.detach() if value.is_floating_point() else value.to(like.dtype))
 
     def weigh(self, anchors: Tensor, candidates: Tensor) -> Tensor:
         """In [0, 1]."""
