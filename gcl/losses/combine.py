@@ -269,10 +269,13 @@ def pareto_weights(*gradients: Sequence[Tensor | None], steps: int = 50) -> Tens
     shared = list(zip(*gradients, strict=True))
     like = next(g for group in shared for g in group if g is not None)
     gram = like.new_zeros(len(gradients), len(gradients))
+    # A common factor changes nothing, and squares of very small or large slopes are not numbers.
+    most = torch.stack([g.abs().max().to(like) for group in shared for g in group if g is not None and g.numel()]).max()
+    unit = torch.where(most > 0, most, 1.0)
     for group in shared:
         some = next((g for g in group if g is not None), None)
         if some is not None:
-            flat = torch.stack([torch.zeros_like(some).flatten() if g is None else g.flatten() for g in group])
+            flat = torch.stack([(torch.zeros_like(some) if g is None else g).flatten() for g in group]) / unit
             gram = gram + flat @ flat.T
     weights = like.new_full((len(gradients),), 1 / len(gradients))
     for _ in range(1 if len(gradients) == 2 else steps):

@@ -163,6 +163,13 @@ def test_pareto_weights_of_two_are_the_closed_form():
         assert pareto_weights([g1], [g2]).tolist() == pytest.approx([share, 1 - share])
 
 
+@pytest.mark.parametrize("factor", [1e-30, 1e-24, 1e22, 1e36])
+def test_pareto_weights_do_not_depend_on_the_scale_of_all(factor):
+    slopes = [[torch.tensor([factor, 0.0])], [torch.tensor([0.0, 3 * factor])]]
+    torch.testing.assert_close(pareto_weights(*slopes), torch.tensor([0.9, 0.1]))
+    assert pareto_weights(*[[torch.zeros(2)]] * 2).tolist() == [0.5, 0.5]
+
+
 def test_pareto_weights_of_many_are_the_shortest():
     """Against every point of a fine grid on the simplex."""
     g = torch.randn(3, 4, generator=torch.Generator().manual_seed(8), dtype=torch.float64)
