@@ -62,7 +62,7 @@ class Objective(Recorded, nn.Module, ABC):
     """What it comes down to and where: each a sibling or a known quantity, and the condition."""
     extra: bool = False
     """Of kind pair: whether z2 may have more rows than z1."""
-    parts: ClassVar[int | None] = None
+    parts: int | None = None
     """Of kind tuple: how many tensors it takes; None: two or more."""
     remembers: bool = False
     """Whether a training call leaves what the next call sees in its own buffers; parts, as a queue, say so themselves.

@@ -57,8 +57,9 @@ def expect_within(name: str, value: Tensor, low: float, high: float, meaning: st
     if value.device.type != "cpu" or not value.numel():
         return
     least, largest = (x.item() for x in value.detach().aminmax())
-    if not (low <= least and largest <= high and math.isfinite(largest)):
-        span = f"in {low} .. {high}" if math.isfinite(high) else f"finite and at least {low}"
+    if not (low <= least and largest <= high and math.isfinite(least) and math.isfinite(largest)):
+        above = f"finite and at least {low}" if math.isfinite(low) else "finite"
+        span = f"in {low} .. {high}" if math.isfinite(high) else above
         raise ValueError(f"{name} must be {span}, {meaning}, got {least:.9g} to {largest:.9g}.")
 
 

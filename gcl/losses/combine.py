@@ -145,12 +145,14 @@ class ParetoSum(Objective):
         tensors = [t for x in inputs for t in (x if isinstance(x, tuple) else (x,)) if isinstance(t, Tensor)]
         leaves = [t for t in tensors if t.requires_grad]
         if not leaves or not torch.is_grad_enabled():
-            return self._apart(inputs, options, bool(leaves)), None
+            value = self._apart(inputs, options, bool(leaves))
+            learns = torch.is_grad_enabled() and any(p.requires_grad for p in self.parameters())
+            return value if learns else value.detach(), None
         values = torch.stack([mean_of(*_compute(m, inputs, options)) for m in self.members])
         return self._weighed(values, leaves), None
 
     def _apart(self, inputs: tuple[Any, ...], options: dict[str, Any], asked: bool) -> Tensor:
-        """The sum where no gradient is taken: weights are those of inputs that ask for one, or of all if none does."""
+        """The sum where inputs take no gradient: weights are of those that ask for one, or of all if none does."""
         with torch.enable_grad():
             leaves: list[Tensor] = []
 
@@ -164,7 +166,7 @@ class ParetoSum(Objective):
 
             inner = tuple(leaf(x) for x in inputs)
             values = torch.stack([mean_of(*_compute(m, inner, options)) for m in self.members])
-            return self._weighed(values, leaves).detach()
+            return self._weighed(values, leaves)
 
     def _weighed(self, values: Tensor, leaves: Sequence[Tensor]) -> Tensor:
         """Σ α_k L_k, [1]; even weights where no objective has a gradient."""
@@ -252,6 +254,7 @@ def adopt(owner: Objective, members: Sequence[nn.Module] | nn.ModuleList) -> Non
     """Take over the kind of the members, and what they cannot do."""
     found = [m for m in members if isinstance(m, Objective)]
     owner.kind = found[0].kind
+    owner.parts = next((m.parts for m in found if m.parts is not None), None)
     owner.extra = all(m.extra for m in found) and not isinstance(owner, Symmetric)
     owner.detached = owner.detached or any(m.detached for m in found)
 
@@ -266,10 +269,13 @@ def pareto_weights(*gradients: Sequence[Tensor | None], steps: int = 50) -> Tens
     shared = list(zip(*gradients, strict=True))
     like = next(g for group in shared for g in group if g is not None)
     gram = like.new_zeros(len(gradients), len(gradients))
+    # A common factor changes nothing, and squares of very small or large slopes are not numbers.
+    most = torch.stack([g.abs().max().to(like) for group in shared for g in group if g is not None and g.numel()]).max()
+    unit = torch.where(most > 0, most, 1.0)
     for group in shared:
         some = next((g for g in group if g is not None), None)
         if some is not None:
-            flat = torch.stack([torch.zeros_like(some).flatten() if g is None else g.flatten() for g in group])
+            flat = torch.stack([(torch.zeros_like(some) if g is None else g).flatten() for g in group]) / unit
             gram = gram + flat @ flat.T
     weights = like.new_full((len(gradients),), 1 / len(gradients))
     for _ in range(1 if len(gradients) == 2 else steps):

@@ -9,7 +9,7 @@ from gcl.losses.base import Objective, Rows
 from gcl.losses.checks import expect
 from gcl.losses.functional import energies as F
 from gcl.losses.functional.negatives import identities
-from gcl.losses.functional.numerics import mean_of, normalise, square_distances
+from gcl.losses.functional.numerics import lse, normalise, square_distances
 from gcl.losses.slots.temperatures import positive_temperature
 
 __all__ = ["CACR", "AlignUniform", "DecoupledUniformity", "Dispersive"]
@@ -122,12 +122,12 @@ class CACR(Objective):
         keys = (own, own.repeat(len(z) - 1))
         away = F.weighted_repulsion(z[0], rest, keys, self.repel, self.detach, self.sharpness)
         valid = away > -torch.inf
+        near = (share * cost).sum(0)
+        if self.sharpness is not None:
+            total = lse(away) - valid.sum().clamp_min(1).to(away.dtype).log()
+            return near + torch.where(valid.any(), total, 0.0), valid
         away = away.masked_fill(~valid, 0.0)
-        if self.sharpness is None:
-            away = (away + self.tau_plus * cost.mean(0)) / (1 - self.tau_plus)
-        else:
-            away = mean_of(away, valid).clamp_min(torch.finfo(away.dtype).tiny).log()
-        return (share * cost).sum(0) + away, valid
+        return near + (away + self.tau_plus * cost.mean(0)) / (1 - self.tau_plus), valid
 
 
 class DecoupledUniformity(Objective):

@@ -173,5 +173,5 @@ class BestMatch(Objective):
             return gap.sum(1) / other.sum(1).clamp_min(1)
 
         width = len(z1) * self.size**2
-        one = by_rows(block, (bags[0], key, place), (bags[1], key), columns=width)
-        return one + by_rows(block, (bags[1], key, place), (bags[0], key), columns=width), None
+        one = by_rows(block, (bags[0], key, place), (bags[1], key), columns=width, least=1)
+        return one + by_rows(block, (bags[1], key, place), (bags[0], key), columns=width, least=1), None

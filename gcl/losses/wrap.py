@@ -72,10 +72,10 @@ class PerRelation(Objective):
     r"""A pair objective inside every relation or behaviour: Σ_r ω_r L(rows of relation r).
 
     ``relations=`` [B] says of which of R relations a row of z1 and its partner are (view, cart, buy; kinds of edges);
-    rows of other relations are not its negatives. Further rows of z2 serve all. ω_r is given, or the share of r among
-    the rows of the batch, so that every row counts alike. Without ``relations=`` all rows are of relation 0. With
-    ``separate`` every relation has an objective of its own: a table of learned temperatures, heads or queues. A single
-    value.
+    rows of other relations are not its negatives. Further rows of z2 serve all; options of an entry a row, as
+    ``log_q=``, go with their rows. ω_r is given, or the share of r among the rows of the batch, so that every row
+    counts alike. Without ``relations=`` all rows are of relation 0. With ``separate`` every relation has an objective
+    of its own: a table of learned temperatures, heads or queues. A single value.
 
     Args:
         objective: of kind pair; without memory unless ``separate``.
@@ -129,9 +129,17 @@ class PerRelation(Objective):
             member, columns = self.members[r % len(self.members)], torch.cat([mine, place[rows:]])
             assert isinstance(member, Objective)
             given = None if ids is None else ids[columns]
-            value = mean_of(*member.compute(z1[mine], z2[columns], given, **options))
+            own = {name: _of_rows(value, rows, len(z2), mine, columns) for name, value in options.items()}
+            value = mean_of(*member.compute(z1[mine], z2[columns], given, **own))
             total = total + (len(mine) / rows if self.weights is None else self.weights[r]) * value
         return total[None], None
+
+
+def _of_rows(value: Any, rows: int, total: int, mine: Tensor, columns: Tensor) -> Any:
+    """The entries of an option for some rows of z2, or of z1 if it has as many; anything else as it is."""
+    if not isinstance(value, Tensor) or not value.dim() or len(value) not in (rows, total):
+        return value
+    return value[columns if len(value) == total else mine]
 
 
 def _of_kind_pair(value: ObjectiveLike) -> Objective:
@@ -186,7 +194,9 @@ class Reduced(Objective):
         return {**self.objective.describe(), "reduction": self.by + detail}
 
     def compute(self, *inputs: Any, weights: Tensor | None = None, **options: Any) -> Rows:
-        """The reduced value, [1]."""
+        """The reduced value, [1]; ``weights`` are the objective's own unless they are what is reduced by."""
+        if weights is not None and self.by != "weights":
+            options["weights"] = weights
         values, valid = self.objective.compute(*inputs, **options)
         kept = torch.ones_like(values, dtype=torch.bool) if valid is None else valid
         values = values.masked_fill(~kept, 0.0)
@@ -196,19 +206,20 @@ class Reduced(Objective):
             return mean_of(values, kept & (values > 0))[None], None
         if self.by == "hardest":
             order = values.detach().masked_fill(~kept, -torch.inf).argsort(descending=True)
-            count = (self.share * kept.sum()).ceil()
+            count = (self.share * kept.sum().double()).mul(1 - 1e-12).ceil()  # 0.6 * 25 is above 15
             chosen = torch.zeros_like(kept).index_put((order,), torch.arange(len(order), device=order.device) < count)
             return mean_of(values, chosen)[None], None
-        given = self._weights(inputs, weights, kept).to(values.dtype)
+        labels = inputs[1] if len(inputs) > 1 else options.get("labels")
+        given = self._weights(labels, weights, kept).to(values.dtype)
         return ((given * values).sum() / given.sum().clamp_min(torch.finfo(values.dtype).tiny))[None], None
 
-    def _weights(self, inputs: tuple[Any, ...], weights: Tensor | None, kept: Tensor) -> Tensor:
+    def _weights(self, labels: Any, weights: Tensor | None, kept: Tensor) -> Tensor:
         """Weight of every row [B], 0 where it does not count."""
         name = type(self.objective).__name__
         if self.by == "classes":
-            if len(kept) != len(inputs[1]):
-                raise ValueError(f"by='classes' needs one value a row, {name} gives {len(kept)} of {len(inputs[1])}.")
-            _, place = torch.unique(inputs[1], return_inverse=True)
+            if len(kept) != len(labels):
+                raise ValueError(f"by='classes' needs one value a row, {name} gives {len(kept)} of {len(labels)}.")
+            _, place = torch.unique(labels, return_inverse=True)
             size = torch.zeros(len(kept), dtype=torch.long, device=kept.device).index_add(0, place, kept.long())
             return kept / size[place].clamp_min(1)
         if weights is None:

@@ -194,10 +194,12 @@ def test_errors(views):
         Contrast(candidates="queue")
     with pytest.raises(ValueError, match="log_q must not be given beside candidates"):
         Contrast(candidates="noise")(*views[:2], log_q=torch.zeros(9))
-    with pytest.raises(ValueError, match="ratio must be at least 0, got -1"):
-        Noise(-1)
-    with pytest.raises(ValueError, match="b must be positive, got 0"):
-        Interpolated(4, b=0)
+    for ratio in (-1, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"ratio must be finite and at least 0, got {ratio}"):
+            Noise(ratio)
+    for b in (0, float("nan"), float("inf")):
+        with pytest.raises(ValueError, match=f"b must be a positive number, got {b}"):
+            Interpolated(4, b=b)
 
 
 def test_the_slots_say_so():

@@ -10,6 +10,7 @@ from gcl.losses import (
     BYOL,
     GRAM,
     AlignUniform,
+    CLIPLoss,
     Contrast,
     InfoNCE,
     MVInfoNCE,
@@ -26,6 +27,7 @@ from gcl.losses import (
     cached_backward,
 )
 from gcl.losses.combine import pareto_weights
+from gcl.losses.slots import Ramp
 from gcl.testing import check_objective
 from tests.losses.reference import queue_of
 
@@ -104,6 +106,36 @@ def test_a_weight_that_moves(views):
         Sum([InfoNCE()], [{**ramp, "shape": "step"}])
     with pytest.raises(ValueError, match="calls must be at least 0, got -1"):
         Sum([InfoNCE()], [{**ramp, "calls": -1}])
+    with pytest.raises(ValueError, match="start of a weight must be a finite number, got nan"):
+        Ramp(float("nan"), 1.0, 4)
+    for wrong in ("1", None):
+        with pytest.raises(ValueError, match=f"weights must be numbers, mappings.*got {wrong!r}"):
+            Sum([InfoNCE()], [wrong])
+
+
+def test_a_ramp_in_two_places_moves_once_a_call(views):
+    ramp = Ramp(0.0, 2.0, 4)
+    loss, other = Sum([InfoNCE(0.3), NTXent(0.3)], [ramp, ramp]), Sum([InfoNCE(0.3)], [ramp])
+    total = InfoNCE(0.3)(*views[:2]) + NTXent(0.3)(*views[:2])
+    for share in (0, 0.5, 1):
+        torch.testing.assert_close(loss(*views[:2]), share * total)
+    assert other(*views[:2]).item() == 0, "another owner's has not moved"
+
+
+def test_pareto_sum_of_constants_teaches_its_objectives(views):
+    """Representations that are frozen have no say in what a learned temperature gets."""
+    loss, free = ([CLIPLoss(), AlignUniform(0.5)] for _ in range(2))
+    frozen, tracked = ParetoSum(loss).double(), ParetoSum(free).double()
+    value = frozen(*views[:2])
+    expected = tracked(*(v.clone().requires_grad_() for v in views[:2]))
+    torch.testing.assert_close(value, expected)
+    value.backward()
+    expected.backward()
+    ours, theirs = (next(p.grad for p in s.parameters()) for s in (frozen, tracked))
+    torch.testing.assert_close(ours, theirs)
+    assert not ParetoSum([InfoNCE(), AlignUniform()])(*views[:2]).requires_grad
+    with torch.no_grad():
+        assert not frozen(*views[:2]).requires_grad
 
 
 def test_pareto_weights():
@@ -129,6 +161,13 @@ def test_pareto_weights_of_two_are_the_closed_form():
         g1, g2 = torch.randn(2, 6, generator=draw, dtype=torch.float64)
         share = ((g2 - g1) @ g2 / (g1 - g2).square().sum()).clamp(0, 1).item()
         assert pareto_weights([g1], [g2]).tolist() == pytest.approx([share, 1 - share])
+
+
+@pytest.mark.parametrize("factor", [1e-30, 1e-24, 1e22, 1e36])
+def test_pareto_weights_do_not_depend_on_the_scale_of_all(factor):
+    slopes = [[torch.tensor([factor, 0.0])], [torch.tensor([0.0, 3 * factor])]]
+    torch.testing.assert_close(pareto_weights(*slopes), torch.tensor([0.9, 0.1]))
+    assert pareto_weights(*[[torch.zeros(2)]] * 2).tolist() == [0.5, 0.5]
 
 
 def test_pareto_weights_of_many_are_the_shortest():

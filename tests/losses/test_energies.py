@@ -115,6 +115,19 @@ def test_cacr_of_other_costs(views, detach, eye):
     assert (biased[0] * towards).sum() < (plain[0] * towards).sum() <= 0, "positives attract more"
 
 
+@pytest.mark.parametrize("sharpness", [20.0, 50.0, 300.0])
+def test_a_sharp_repulsion_does_not_underflow(eye, sharpness):
+    """Orthogonal rows: all negatives at squared distance 2, exp(-2 s) of each, below float32 from s = 52 on."""
+    cube = torch.stack([eye, eye]).float().requires_grad_()
+    loss = CACR(cost="rbf", sharpness=sharpness)
+    assert loss(cube).item() == pytest.approx(-2 * sharpness, rel=1e-6)
+    torch.autograd.backward(loss(cube))
+    exact = cube.detach().double().requires_grad_()
+    torch.autograd.backward(loss(exact))
+    torch.testing.assert_close(cube.grad.double(), exact.grad, rtol=1e-4, atol=1e-4)
+    assert exact.grad.abs().max() > 1
+
+
 @pytest.mark.parametrize("detach", [False, True])
 def test_limits_of_cacr(views, detach):
     """Even weights give means, sharp ones the farthest positive and the closest negative; one positive weighs 1."""

@@ -155,12 +155,40 @@ def test_cross_batch_memory_keeps_rare_labels(views):
     torch.testing.assert_close(loss(views[2], rare), expected[:9][valid[:9]].mean())
     with pytest.raises(ValueError, match=r"labels must be in 0 .. 1, the labels that prior has a number for, got 2"):
         loss(views[0], common + 2)
-    with pytest.raises(ValueError, match="prior must hold a number >= 0 for every label and one above 0"):
+    with pytest.raises(ValueError, match="prior must hold a finite number >= 0 for every label and one above 0"):
         CrossBatchMemory(prior=[0, 0])
+    with pytest.raises(ValueError, match=r"prior must hold a finite number.*got \[1.0, inf\]"):
+        CrossBatchMemory(prior=[1.0, math.inf])
     with pytest.raises(ValueError, match="size and base must be at least 0, got -1 and 5"):
         CrossBatchMemory(size=-1, prior=[1.0])
     with pytest.raises(RuntimeError, match="queue has no room yet"):
         CrossBatchMemory(prior=[1.0, 1.0])(views[0], rare)
+
+
+@pytest.mark.parametrize("kind", [torch.int32, torch.int16, torch.uint8, torch.bool])
+@pytest.mark.parametrize("prior", [None, [0.5, 0.5]])
+def test_ids_and_labels_of_any_whole_type_are_kept(views, kind, prior):
+    labels = torch.tensor([0, 0, 1, 0, 1, 1, 0, 1, 1])
+    short, long = (CrossBatchMemory(size=20, prior=prior).build(9, 5).double() for _ in range(2))
+    for view in views:
+        assert short(view, labels.to(kind)).item() == long(view, labels).item()
+    queues = [MoCo(size=20).build(9, 5).double() for _ in range(2)]
+    for view in views:
+        assert queues[0](view, view, labels.to(kind)).item() == queues[1](view, view, labels).item()
+
+
+@pytest.mark.parametrize("prior", [None, [0.5, 0.5]])
+def test_a_memory_built_again_is_empty(views, prior):
+    """Room made anew holds rows of zeros, which are nobody's negatives."""
+    labels = torch.tensor([0, 0, 1, 0, 1, 1, 0, 1, 1])
+    used = CrossBatchMemory(size=20, prior=prior).build(9, 5).double()
+    used(views[0], labels)
+    again = used.build(9, 5).double()
+    assert len(used.queue.stored()[0]) and not len(again.queue.stored()[0])
+    torch.testing.assert_close(again(views[1], labels), SupCon()(views[1], labels))
+    aged = MoCo(size=20, age=1).build(9, 5).double()
+    aged(*views[:2])
+    assert not len(queue_of(aged.build(9, 5)).stored()[0])
 
 
 def test_errors(views):

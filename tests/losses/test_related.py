@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gcl.errors import InputError
-from gcl.losses import PolyView, RelationContrast
+from gcl.losses import WSP, PolyView, RelationContrast
 from gcl.losses.slots import Overlap, Teacher
 from gcl.testing import check_objective
 from tests.losses.reference import cosines, log_sum, mean, same
@@ -120,6 +120,28 @@ def test_conforms(relation, denominator):
     check_objective(lambda: RelationContrast(relation, denominator=denominator, similarity="square_euclidean"))
 
 
+@pytest.mark.parametrize("denominator", ["all", "self"])
+@pytest.mark.parametrize("positives", ["mean", "average"])
+def test_what_is_not_a_number_is_not_hidden(views, denominator, positives):
+    loss = RelationContrast("teacher", denominator=denominator, positives=positives)
+    bad = MODEL[:9].index_fill(0, torch.tensor([3]), math.nan)
+    assert loss(*views[:2], teacher=bad).isnan() and not loss(*views[:2], teacher=MODEL[:9]).isnan()
+    tags = TAGS[:9]
+    torch.testing.assert_close(loss(*views[:2], teacher=tags), loss(*views[:2], teacher=tags.double()))
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.float64])
+def test_seconds_of_an_epoch_keep_their_differences(views, kind):
+    seconds, z = torch.arange(9).to(kind) * 30, views[0].float()
+    near = RelationContrast({"name": "nearness", "sigma": 30.0}, own=True)
+    expected = near(z, z, positions=seconds)
+    torch.testing.assert_close(near(z, z, positions=seconds + 1_700_000_000), expected)
+    coarse = RelationContrast({"name": "nearness", "sigma": 30.0}, own=True)(z, z, positions=seconds.float())
+    torch.testing.assert_close(coarse, expected)
+    dated = WSP(sigma=30.0)
+    torch.testing.assert_close(dated(z, LABELS[:9], seconds + 1_700_000_000), dated(z, LABELS[:9], seconds))
+
+
 def test_errors(views):
     a, b = views[:2]
     with pytest.raises(InputError, match=r"relation must be a name.*Did you mean 'labels'"):
@@ -130,6 +152,9 @@ def test_errors(views):
         RelationContrast([])
     with pytest.raises(ValueError, match="positions must be given, for Nearness reads it, got nothing"):
         RelationContrast("nearness")(a, b)
+    for wrong in (math.nan, math.inf, -math.inf):
+        with pytest.raises(ValueError, match=r"positions must be finite, where or when a row is, got"):
+            RelationContrast("nearness")(a, b, positions=torch.tensor([wrong, *range(8)]))
     with pytest.raises(InputError, match=r"RelationContrast has no argument 'label'. Did you mean 'labels'"):
         RelationContrast()(a, b, label=LABELS)
     with pytest.raises(ValueError, match=r"labels must be \[9\], one label a candidate, got \[12\]"):

@@ -127,6 +127,17 @@ def test_duplicates_in_the_other_bag_change_nothing():
     torch.testing.assert_close(BestMatch(4)(twice_a, twice_b), BestMatch(2)(a, b))
 
 
+def test_a_tile_of_large_bags_is_no_larger_than_others(monkeypatch):
+    """A row of bags makes size² numbers a column: few rows fill a tile."""
+    monkeypatch.setitem(module.DENSE_BUDGET, "cpu", 0)
+    monkeypatch.setitem(module.TILE, "cpu", 2**10)
+    monkeypatch.setattr(module, "LEAST_ROWS", 64)
+    made, einsum = [], torch.einsum
+    monkeypatch.setattr(torch, "einsum", lambda *a: made.append(einsum(*a)) or made[-1])
+    BestMatch(4)(*torch.randn(2, 40, 8))
+    assert made and max(s.numel() for s in made) <= 2**10
+
+
 @pytest.mark.parametrize(
     ("make", "text"),
     [

@@ -14,6 +14,7 @@ from gcl.losses import (
     PerRelation,
     PolyView,
     Reduced,
+    RelationContrast,
     SCoRe,
     Sum,
     SupCon,
@@ -62,8 +63,26 @@ def test_every_relation_by_itself(views):
     rows = [torch.cat([(WHICH[:5] == r).nonzero()[:, 0], torch.arange(5, 9)]) for r in range(3)]
     expected = sum(one(z1[:5][WHICH[:5] == r], z2[rows[r]]) * (WHICH[:5] == r).sum() / 5 for r in range(3))
     torch.testing.assert_close(further, expected)
-    options = PerRelation("RelationContrast", 1)(z1, z2, labels=LABELS)
-    assert options.item() > 0
+
+
+def test_options_of_rows_go_with_their_rows(views):
+    z1, z2, log_q = *views[:2], torch.linspace(-3, -1, 9)
+    one, named = InfoNCE(0.3), RelationContrast("labels", temperature=0.3)
+    for rows in (9, 5):
+        at = [torch.cat([(WHICH[:rows] == r).nonzero()[:, 0], torch.arange(rows, 9)]) for r in range(3)]
+        shares = [(WHICH[:rows] == r).sum() / rows for r in range(3)]
+        mine = [a[a < rows] for a in at]
+        found = PerRelation(one, 3)(z1[:rows], z2, relations=WHICH[:rows], log_q=log_q)
+        expected = [one(z1[m], z2[a], log_q=log_q[a]) for m, a in zip(mine, at, strict=True)]
+        torch.testing.assert_close(found, sum(s * v for s, v in zip(shares, expected, strict=True)))
+        found = PerRelation(named, 3)(z1[:rows], z2, relations=WHICH[:rows], labels=LABELS)
+        expected = [named(z1[m], z2[a], labels=LABELS[a]) for m, a in zip(mine, at, strict=True)]
+        torch.testing.assert_close(found, sum(s * v for s, v in zip(shares, expected, strict=True)))
+    weighed, weights = Reduced(one, "weights"), torch.linspace(0, 1, 5)
+    found = PerRelation(weighed, 2)(z1[:5], z2, relations=WHICH[:5].clamp_max(1), weights=weights)
+    at = [torch.cat([(WHICH[:5].clamp_max(1) == r).nonzero()[:, 0], torch.arange(5, 9)]) for r in range(2)]
+    parts = [weighed(z1[a[a < 5]], z2[a], weights=weights[a[a < 5]]) * (a < 5).sum() / 5 for a in at]
+    torch.testing.assert_close(found, parts[0] + parts[1])
 
 
 def test_a_table_of_temperatures(views):
@@ -112,6 +131,32 @@ def test_reduced_of_every_kind(views):
         Reduced(BPR(), "sum")(scores[:, 0], scores[:, 1:]), BPR().rows(scores[:, 0], scores[:, 1:]).sum()
     )
     torch.testing.assert_close(Reduced("Triplet", "sum")(views[0], LABELS), Triplet().rows(views[0], LABELS).sum())
+
+
+def test_what_is_not_reduced_by_is_the_objectives(views):
+    scores, weights = views[0][:, 0], torch.linspace(-1, 1, 9)
+    found = Reduced(BPR(), "sum")(scores, views[1], weights=weights)
+    torch.testing.assert_close(found, BPR().rows(scores, views[1], weights=weights).sum())
+    with pytest.raises(TypeError, match="weights"):
+        Reduced("InfoNCE", "sum")(*views[:2], weights=weights)
+    loss = Reduced(SupCon(0.3), "classes")
+    torch.testing.assert_close(loss(views[0], labels=LABELS), loss(views[0], LABELS))
+
+
+def test_the_hardest_share_is_counted_exactly():
+    rows = torch.arange(100.0)[:, None] / 99
+    for share, count in ((0.6, 25), (0.3, 50), (0.36, 75), (0.7, 10), (0.07, 100), (0.51, 50)):
+        wanted = -(-round(share * 100) * count // 100)
+        found = Reduced(BPR(), "hardest", share)(torch.zeros(count), rows[:count])
+        torch.testing.assert_close(found, BPR().rows(torch.zeros(count), rows[:count])[-wanted:].mean())
+
+
+def test_the_number_of_tensors_is_that_of_the_objective():
+    three = tuple(torch.randn(4, 6) for _ in range(3))
+    for loss in (Reduced("Farcon"), Sum(["Farcon"])):
+        with pytest.raises(ValueError, match="takes a tuple of 4 tensors, got 3"):
+            loss(three)
+        assert loss((*three, three[0])).isfinite()
 
 
 def test_the_wrapped_conform():

@@ -89,15 +89,16 @@ def weighted_repulsion(
 ) -> Tensor:
     """-Σ_j softmax_j(-t c_ij) c_ij over candidates of another id, c = ||x_i - y_j||², [B]; -inf without candidates.
 
-    With ``sharpness`` s: Σ_j softmax_j(-t c_ij) exp(-s c_ij).
+    With ``sharpness`` s: log Σ_j softmax_j(-t c_ij) exp(-s c_ij).
     """
 
     def block(a: Tensor, i: Tensor, c: Tensor, j: Tensor) -> Tensor:
         cost = square_distances(a, c)
         hidden = i[:, None] == j
-        share = (-t * (cost.detach() if detach else cost)).masked_fill(hidden, torch.finfo(a.dtype).min / 4).softmax(1)
-        price = -cost if sharpness is None else torch.exp(-sharpness * cost)
-        total = (share * price.masked_fill(hidden, 0.0)).sum(1)
+        share = (-t * (cost.detach() if detach else cost)).masked_fill(hidden, torch.finfo(a.dtype).min / 4)
+        if sharpness is not None:
+            return lse((share.log_softmax(1) - sharpness * cost).masked_fill(hidden, -math.inf))
+        total = -(share.softmax(1) * cost.masked_fill(hidden, 0.0)).sum(1)
         return total.masked_fill(hidden.all(1), -math.inf)
 
     return by_rows(block, (x, keys[0]), (y, keys[1]), columns=len(y))

@@ -83,11 +83,12 @@ def soft_contrast(
 
 def _against(logits: Tensor, weights: Tensor, denominator: Denominator, inside: bool) -> tuple[Tensor, Tensor]:
     """Values of a tile of rows [R], 0 where a row does not count, and which do."""
-    positive, total = weights > 0, weights.sum(1)
+    positive, total = weights != 0, weights.sum(1)  # what is not a number stays one
+    weighed = total != 0
     rest = logits if denominator == "all" else logits.masked_fill(positive, -math.inf)
     partition = lse(rest)
-    held = (total > 0) & (partition > -math.inf) if denominator == "negatives" else total > 0
-    share = torch.where(positive, weights, 0.0) / torch.where(total > 0, total, 1.0)[:, None]
+    held = weighed & (partition != -math.inf) if denominator == "negatives" else weighed
+    share = torch.where(positive, weights, 0.0) / torch.where(weighed, total, 1.0)[:, None]
     if denominator == "self":
         shown = logits.masked_fill(~positive, 0.0)
         gain = -softplus(partition[:, None] - shown)
@@ -127,7 +128,7 @@ def label_contrast(
             mine = within_partition(left, inverse, ids=labels, keep="equal", stream=stream)
         else:
             mine = log_partition(scaled, right, row_ids=labels, column_ids=labels, keep="equal", stream=stream)[0]
-        mean = mine.masked_fill(~valid, 0.0) - count.clamp_min(1).log()
+        mean = mine.masked_fill(~valid, 0.0) - count.clamp_min(1).to(mine.dtype).log()
     return everything.masked_fill(~valid, 0.0) - mean, valid
 
 

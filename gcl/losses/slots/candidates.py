@@ -1,5 +1,6 @@
 """Candidates beside the batch: a memory of past rows, mixtures of them, noise."""
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,6 +13,7 @@ from gcl.losses.base import Stateful
 from gcl.losses.checks import expect_places
 from gcl.losses.functional.mixing import beta
 from gcl.losses.slots.resolve import resolve
+from gcl.losses.slots.temperatures import positive_temperature
 
 
 class Candidates(Recorded, nn.Module, ABC):
@@ -50,14 +52,12 @@ class Queue(Stateful, Candidates):
         self.size, self.age = size, age
         self.remembers = size > 0
         self.register_buffer("memory", None)
-        self.register_buffer("ids", torch.full((size,), -1))
-        self.register_buffer("written", torch.zeros((), dtype=torch.long))
-        self.register_buffer("pushes", torch.zeros((), dtype=torch.long))
-        self.register_buffer("pushed", torch.zeros(size, dtype=torch.long))
+        self._empty()
 
     def allocate(self, num_ids: int, dim: int) -> None:
-        """Room for rows of width ``dim``."""
+        """Room for rows of width ``dim``, of which none is held."""
         self.memory = torch.zeros(self.size, dim)
+        self._empty()
 
     def stored(self) -> tuple[Tensor, Tensor]:
         """The rows held [K, d] and their ids [K], in no particular order."""
@@ -87,10 +87,16 @@ class Queue(Stateful, Candidates):
         place = (start + torch.arange(len(rows) - count, len(rows), device=rows.device)) % self.size
         memory = self._rows()
         memory[place] = rows[-count:].detach().to(memory.dtype)
-        self.ids[place] = -1 if ids is None else ids[-count:]
+        self.ids[place] = -1 if ids is None else ids[-count:].long()
         self.written += len(rows)
         self.pushes += 1
         self.pushed[place] = self.pushes
+
+    def _empty(self) -> None:
+        self.register_buffer("ids", torch.full((self.size,), -1))
+        self.register_buffer("written", torch.zeros((), dtype=torch.long))
+        self.register_buffer("pushes", torch.zeros((), dtype=torch.long))
+        self.register_buffer("pushed", torch.zeros(self.size, dtype=torch.long))
 
     def _rows(self) -> Tensor:
         if self.memory is None:
@@ -113,8 +119,9 @@ class BalancedQueue(Stateful, Recorded, nn.Module):
         super().__init__()
         if size < 0 or base < 0:
             raise ValueError(f"size and base must be at least 0, got {size} and {base}.")
-        if not len(prior) or min(prior) < 0 or not sum(prior) > 0:
-            raise ValueError(f"prior must hold a number >= 0 for every label and one above 0, got {list(prior)}.")
+        if not len(prior) or min(prior) < 0 or not 0 < sum(prior) < math.inf:
+            rule = "prior must hold a finite number >= 0 for every label and one above 0"
+            raise ValueError(f"{rule}, got {list(prior)}.")
         share = torch.tensor(list(prior), dtype=torch.float64) / sum(prior)
         room = base + (share * size).round().long()
         self.size = int(room.sum())
@@ -124,8 +131,8 @@ class BalancedQueue(Stateful, Recorded, nn.Module):
         self.register_buffer("written", torch.zeros_like(room))
 
     def allocate(self, num_ids: int, dim: int) -> None:
-        """Room for rows of width ``dim``."""
-        self.memory = torch.zeros(self.size, dim)
+        """Room for rows of width ``dim``, of which none is held."""
+        self.memory, self.written = torch.zeros(self.size, dim), torch.zeros_like(self.room)
 
     def stored(self) -> tuple[Tensor, Tensor]:
         """The rows held [K, d] and their labels [K], label by label."""
@@ -143,7 +150,7 @@ class BalancedQueue(Stateful, Recorded, nn.Module):
             raise RuntimeError("The queue has no room yet: call objective.build(num_ids, dim) first.")
         expect_places("labels", labels, len(self.room), "the labels that prior has a number for")
         order = labels.argsort(stable=True)
-        label = labels[order]
+        label = labels[order].long()
         count = torch.zeros_like(self.room).index_add(0, label, torch.ones_like(label))
         rank = torch.arange(len(label), device=label.device) - (count.cumsum(0) - count)[label]
         last = rank >= count[label] - self.room[label]
@@ -164,9 +171,7 @@ class Interpolated(Queue):
 
     def __init__(self, size: int, b: float = 1.6, per_dimension: bool = False, age: int | None = None) -> None:
         super().__init__(size, age)
-        if b <= 0:
-            raise ValueError(f"b must be positive, got {b}.")
-        self.b, self.per_dimension = b, per_dimension
+        self.b, self.per_dimension = positive_temperature(b, "b"), per_dimension
 
     def draw(self, keys: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """The mixtures of the rows held."""
@@ -187,8 +192,8 @@ class Noise(Candidates):
 
     def __init__(self, ratio: float = 1.0) -> None:
         super().__init__()
-        if ratio < 0:
-            raise ValueError(f"ratio must be at least 0, got {ratio}.")
+        if not 0 <= ratio < math.inf:
+            raise ValueError(f"ratio must be finite and at least 0, got {ratio}.")
         self.ratio = ratio
 
     def draw(self, keys: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:

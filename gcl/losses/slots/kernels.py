@@ -232,7 +232,7 @@ class Energy(Kernel):
         shown = logits > -math.inf
         count = shown.sum(1)
         if self.repulsion == "log_mean_exp":
-            return lse(logits) - count.clamp_min(1).log()
+            return lse(logits) - count.clamp_min(1).to(logits.dtype).log()
         safe = logits.masked_fill(~shown, torch.finfo(logits.dtype).min / 4)
         share = safe.softmax(1) if self.repulsion == "softmax" else shown / count.clamp_min(1)[:, None]
         total = (share * logits.masked_fill(~shown, 0.0)).sum(1)

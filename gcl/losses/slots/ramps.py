@@ -1,5 +1,6 @@
 """Weights of terms: a number, or one that moves with training."""
 
+import copy
 import math
 from typing import Any, Literal
 
@@ -22,6 +23,9 @@ class Ramp(Recorded, nn.Module):
         super().__init__()
         if calls < 0:
             raise ValueError(f"calls must be at least 0, got {calls}.")
+        for name, value in (("start", start), ("end", end)):
+            if not isinstance(value, int | float) or not math.isfinite(value):
+                raise ValueError(f"{name} of a weight must be a finite number, got {value!r}.")
         if shape not in ("linear", "cosine"):
             raise ValueError(f"shape must be linear or cosine, got {shape!r}.")
         self.start, self.end, self.calls, self.shape = start, end, calls, shape
@@ -47,7 +51,11 @@ WeightLike = float | Ramp | dict[str, Any]
 
 
 def ramp_of(value: WeightLike) -> Ramp:
-    """The weight that a number, mapping or instance means."""
+    """The weight that a number, mapping or instance means; an instance as a copy: in two places it would move twice."""
     if isinstance(value, Ramp):
-        return value
-    return made("weight", Ramp, value) if isinstance(value, dict) else Ramp(value, value, 0)
+        return copy.deepcopy(value)
+    if isinstance(value, dict):
+        return made("weight", Ramp, value)
+    if not isinstance(value, int | float):
+        raise ValueError(f"weights must be numbers, mappings of start, end, calls and shape, or Ramps, got {value!r}.")
+    return Ramp(value, value, 0)

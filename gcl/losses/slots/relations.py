@@ -69,6 +69,10 @@ class Nearness(Relation):
     def key(self, value: Tensor, count: int, like: Tensor) -> Tensor:
         """The positions."""
         expect("positions", value, (count,), "one number a row of z")
+        expect_within("positions", value, -math.inf, math.inf, "where or when a row is")
+        # Only differences count: of large numbers, as seconds of an epoch, a smaller type would lose them.
+        if value.dtype != like.dtype:
+            value = value.double() - value.min()
         return value.to(like.dtype)
 
     def weigh(self, anchors: Tensor, candidates: Tensor) -> Tensor:
@@ -90,7 +94,7 @@ class Teacher(Relation):
     def key(self, value: Tensor, count: int, like: Tensor) -> Tensor:
         """Unit rows."""
         expect("teacher", value, (count, "e"), "one row a row of z2")
-        return normalise(value.detach())
+        return normalise(value.detach() if value.is_floating_point() else value.to(like.dtype))
 
     def weigh(self, anchors: Tensor, candidates: Tensor) -> Tensor:
         """In [0, 1]."""
