@@ -1,8 +1,10 @@
 """Items of padded sequences laid side by side, so that only attention computes with padding."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -17,13 +19,12 @@ class Packing:
     def __init__(self, length: Tensor, width: int) -> None:
         length, place = length.clamp_min(1), torch.arange(width, device=length.device)
         inside = place < length[:, None]
-        self.shape = inside.shape
+        self.inside, self.shape = inside, inside.shape
         self.flat = inside.flatten().nonzero().flatten()
-        self.holes = (~inside).flatten().nonzero().flatten()
         self.owner, self.place = self.flat // width, self.flat % width
         self.ends = length.cumsum(0) - 1
         self.rows = torch.minimum(self.ends[:, None], (self.ends - length + 1)[:, None] + place)
-        self._kept: dict[tuple[str, int, int], Tensor] = {}
+        self._kept: dict[tuple[Any, ...], Tensor] = {}
 
     def pad(self, x: Tensor, parts: int, heads: int) -> Tensor:
         """[n, parts * heads * w] -> [parts, B, heads, T, w]; padding repeats the last item and passes no gradient."""
@@ -39,46 +40,39 @@ class Packing:
         """[n, d] -> [B, T, d], padding 0."""
         return x.new_zeros(self.shape.numel(), x.shape[1]).index_copy(0, self.flat, x).unflatten(0, self.shape)
 
-    def spread(self, x: Tensor, parts: int, heads: int) -> Tensor:
-        """:meth:`pad` without its gradient: one copy, of pieces of width w."""
+    def spread(self, x: Tensor, parts: int, heads: int, blank: bool = False) -> Tensor:
+        """:meth:`pad` without its gradient: one copy, of pieces of width w; ``blank``: of 0 where padding stands."""
         width = x.shape[1] // (parts * heads)
-        source = self._once("spread", parts, heads)
-        return x.reshape(-1, width).index_select(0, source).view(parts, self.shape[0], heads, self.shape[1], width)
+        source = self._once(self._spread, parts, heads, blank)
+        pieces = F.pad(x, (0, 0, 0, 1)) if blank else x
+        pieces = pieces.reshape(-1, width).index_select(0, source)
+        return pieces.view(parts, self.shape[0], heads, self.shape[1], width)
 
     def collect(self, x: Tensor) -> Tensor:
         """[parts, B, heads, T, w] -> [n, parts * heads * w]: :meth:`pick` of every part, without its gradient."""
         parts, _, heads, _, width = x.shape
-        rows = x.reshape(-1, width).index_select(0, self._once("collect", parts, heads))
-        return rows.view(len(self.flat), parts * heads * width)
+        pieces = x.reshape(-1, width).index_select(0, self._once(self._collect, parts, heads, False))
+        return pieces.view(len(self.flat), parts * heads * width)
 
-    def blank(self, x: Tensor) -> Tensor:
-        """Padding of [1, B, heads, T, w] set to 0, in place."""
-        if len(self.holes):
-            x.view(-1, x.shape[4]).index_fill_(0, self._once("blank", 1, x.shape[2]), 0.0)
-        return x
-
-    def _once(self, name: str, parts: int, heads: int) -> Tensor:
-        key = name, parts, heads
+    def _once(self, make: Callable[[int, int, bool], Tensor], *how: Any) -> Tensor:
+        key = make.__name__, *how
         if key not in self._kept:
-            self._kept[key] = getattr(self, f"_{name}")(parts, heads)
+            self._kept[key] = make(*how)
         return self._kept[key]
 
-    def _spread(self, parts: int, heads: int) -> Tensor:
+    def _spread(self, parts: int, heads: int, blank: bool) -> Tensor:
+        """The piece of [n, parts, heads] that stands at every place of [parts, B, heads, T]."""
+        rows = self.rows.masked_fill(~self.inside, len(self.flat)) if blank else self.rows
         piece = torch.arange(parts * heads, device=self.flat.device).view(parts, 1, heads, 1)
-        return (self.rows[None, :, None] * (parts * heads) + piece).flatten()
+        return (rows[None, :, None] * (parts * heads) + piece).flatten()
 
-    def _collect(self, parts: int, heads: int) -> Tensor:
-        return self._among(self.flat, parts, heads)
-
-    def _blank(self, parts: int, heads: int) -> Tensor:
-        return self._among(self.holes, parts, heads)
-
-    def _among(self, flat: Tensor, parts: int, heads: int) -> Tensor:
-        """Where places of B * T stand in [parts, B, heads, T]."""
+    def _collect(self, parts: int, heads: int, _: bool) -> Tensor:
+        """The place in [parts, B, heads, T] of every piece of [n, parts, heads]."""
         batch, width = self.shape
-        part = torch.arange(parts, device=flat.device)[:, None] * batch * heads
-        head = torch.arange(heads, device=flat.device)
-        return ((part + flat[:, None, None] // width * heads + head) * width + flat[:, None, None] % width).flatten()
+        part = torch.arange(parts, device=self.flat.device)[:, None] * batch
+        head = torch.arange(heads, device=self.flat.device)
+        owner, place = self.owner[:, None, None], self.place[:, None, None]
+        return (((part + owner) * heads + head) * width + place).flatten()
 
 
 class _Pad(torch.autograd.Function):
@@ -102,4 +96,4 @@ class _Pick(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        return ctx.packing.blank(ctx.packing.spread(grad, 1, ctx.heads))[0], None
+        return ctx.packing.spread(grad, 1, ctx.heads, blank=True)[0], None
