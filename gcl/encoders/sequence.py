@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from gcl.data import Modality
 from gcl.encoders.modality import Projection
+from gcl.encoders.packing import Packing
 from gcl.views.sequence import MASKED
 
 ROWS = 256
@@ -45,6 +46,10 @@ class SequenceEncoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, items: Tensor, length: Tensor) -> Tensor:
         """The state after each position, [B, T, d], of sequences of at most ``max_length`` items."""
+
+    def states(self, items: Tensor, length: Tensor) -> Tensor:
+        """The states after the items alone, [n, d], sequence after sequence; one of length 0 has one."""
+        return self(items, length).flatten(0, 1).index_select(0, Packing(length, items.shape[1]).flat)
 
     def items(self) -> Tensor:
         """The vectors of the catalogue, [I, d]."""

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from gcl.encoders.attention import causal_attention, last_attention, rotate
 from gcl.encoders.dropout import Dropout
+from gcl.encoders.packing import Packing
 from gcl.encoders.sequence import SequenceEncoder
 from gcl.errors import one_of
 
@@ -70,29 +71,38 @@ class TransformerEncoder(SequenceEncoder):
         self.blocks = nn.ModuleList(Block(dim, heads, inner, dropout, self.pre, positions) for _ in range(layers))
 
     def forward(self, items: Tensor, length: Tensor) -> Tensor:
-        """The state after each position, [B, T, d]."""
-        x = self._read(items, length)
+        """The state after each position, [B, T, d]; 0 where padding stands."""
+        packing = Packing(length, items.shape[1])
+        return packing.unpack(self._states(items, length, packing))
+
+    def states(self, items: Tensor, length: Tensor) -> Tensor:
+        """The states after the items alone, [n, d], sequence after sequence."""
+        return self._states(items, length, Packing(length, items.shape[1]))
+
+    def _states(self, items: Tensor, length: Tensor, packing: Packing) -> Tensor:
+        x = self._read(items, length, packing)
         for block in self.blocks:
-            x = block(x)
+            x = block(x, packing)
         return self.norm(x) if self.pre else x
 
     def _ends(self, items: Tensor, length: Tensor) -> Tensor:
         """The state after the last item alone, [B, d]: the last block computes no other."""
-        x = self._read(items, length)
+        packing = Packing(length, items.shape[1])
+        x = self._read(items, length, packing)
         for block in self.blocks[:-1]:
-            x = block(x)
+            x = block(x, packing)
         last = self.blocks[-1]
         assert isinstance(last, Block)
-        end = last.end(x, length)
+        end = last.end(x, length, packing)
         return self.norm(end) if self.pre else end
 
-    def _read(self, items: Tensor, length: Tensor) -> Tensor:
-        """What the first block reads, [B, T, d]."""
-        x = self.look_up(items)
+    def _read(self, items: Tensor, length: Tensor, packing: Packing) -> Tensor:
+        """What the first block reads, [n, d]."""
+        x = self.look_up(items.flatten().index_select(0, packing.flat))
         if self.position is not None:
-            place = torch.arange(items.shape[1], device=items.device)
+            place = packing.place
             if self.padding == "left":
-                place = (place + self.max_length - length[:, None]).clamp(max=self.max_length - 1)
+                place = place + self.max_length - length.clamp_min(1).index_select(0, packing.owner)
             x = x + F.embedding(place, self.position)
         return self.dropout(x if self.pre else self.norm(x))
 
@@ -111,34 +121,32 @@ class Block(nn.Module):
             nn.init.normal_(layer.weight, std=0.02)
             nn.init.zeros_(layer.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, T, d] -> [B, T, d]."""
-        x = self._add(x, self._attend(self.norms[0](x) if self.pre else x), 0)
+    def forward(self, x: Tensor, packing: Packing) -> Tensor:
+        """[n, d] -> [n, d]."""
+        x = self._add(x, self._attend(self.norms[0](x) if self.pre else x, packing), 0)
         return self._add(x, self._feed(self.norms[1](x) if self.pre else x), 1)
 
-    def end(self, x: Tensor, length: Tensor) -> Tensor:
-        """[B, T, d] -> [B, d]: :meth:`forward` at the position of the last item alone."""
+    def end(self, x: Tensor, length: Tensor, packing: Packing) -> Tensor:
+        """[n, d] -> [B, d]: :meth:`forward` at the position of the last item alone."""
         read = self.norms[0](x) if self.pre else x
-        rows = torch.arange(len(length), device=length.device) * x.shape[1] + (length - 1).clamp_min(0)
-        own = x.flatten(0, 1).index_select(0, rows)
-        x = self._add(own, self._attend_end(read, rows, length), 0)
+        x = self._add(x.index_select(0, packing.ends), self._attend_end(read, length, packing), 0)
         return self._add(x, self._feed(self.norms[1](x) if self.pre else x), 1)
 
     def _add(self, x: Tensor, part: Tensor, at: int) -> Tensor:
         total = x + self.dropout(part)
         return total if self.pre else torch.as_tensor(self.norms[at](total))
 
-    def _attend(self, x: Tensor) -> Tensor:
-        heads = self.mix(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+    def _attend(self, x: Tensor, packing: Packing) -> Tensor:
+        heads = packing.pad(self.mix(x), 3, self.heads)
         if self.rotary:
             heads = torch.cat([rotate(heads[:2]), heads[2:]])
-        return torch.as_tensor(self.out(causal_attention(heads, self.dropout).transpose(1, 2).flatten(2)))
+        return torch.as_tensor(self.out(packing.pick(causal_attention(heads, self.dropout))))
 
-    def _attend_end(self, x: Tensor, rows: Tensor, length: Tensor) -> Tensor:
-        dim = x.shape[2]
+    def _attend_end(self, x: Tensor, length: Tensor, packing: Packing) -> Tensor:
+        dim = x.shape[1]
         (one, two), (bias, biases) = self.mix.weight.split([dim, 2 * dim]), self.mix.bias.split([dim, 2 * dim])
-        q = F.linear(x.flatten(0, 1).index_select(0, rows), one, bias).view(len(rows), self.heads, 1, -1)
-        k, v = F.linear(x, two, biases).unflatten(2, (2, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind()
+        q = F.linear(x.index_select(0, packing.ends), one, bias).view(len(length), self.heads, 1, dim // self.heads)
+        k, v = packing.pad(F.linear(x, two, biases), 2, self.heads).unbind()
         if self.rotary:
             q, k = rotate(q, (length - 1).clamp_min(0)[:, None, None]), rotate(k)
         return torch.as_tensor(self.out(last_attention(q, k, v, length, self.dropout).flatten(1)))

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from gcl.data import Query, Split, TrainInteractions, loader, query
 from gcl.errors import InputError
 from gcl.recommenders.sequential.gru4rec import GRU4Rec
-from gcl.recommenders.sequential.next_item import NextItem
+from gcl.recommenders.sequential.next_item import NextItem, dot_products
 from gcl.recommenders.sequential.sasrec import SASRec
 from gcl.testing import check_recommender, tiny_dataset
 
@@ -80,6 +80,18 @@ def test_bce_draws_no_train_item():
     assert not data.train.contains(users[:, None].expand_as(drawn), drawn).any()
     positive, negative = scores.gather(1, targets[:, None])[:, 0], scores.gather(1, drawn)
     torch.testing.assert_close(found, (F.softplus(-positive) + F.softplus(negative).mean(1)).mean())
+
+
+@pytest.mark.parametrize("shape", [(6, 1), (6, 8), (6, 40), (1, 3), (0, 3), (0, 40)])
+def test_dot_products_are_the_formula_in_value_and_gradient(shape):
+    x = torch.randn(shape[0], 4, dtype=torch.float64, requires_grad=True)
+    y = torch.randn(9, 4, dtype=torch.float64, requires_grad=True)
+    columns = torch.randint(9, shape, generator=torch.Generator().manual_seed(0))
+    found, expected = dot_products(x, y, columns), (x[:, None] * y[columns]).sum(2)
+    torch.testing.assert_close(found, expected)
+    weight = torch.randn(shape, dtype=torch.float64)
+    ours, theirs = (torch.autograd.grad((s * weight).sum(), (x, y)) for s in (found, expected))
+    torch.testing.assert_close(ours, theirs)
 
 
 @pytest.mark.parametrize("targets", ["all", "windows", "prefix", "last"])

@@ -74,10 +74,8 @@ class SequenceRecommender(Recommender):
         if targets.dim() == 1:
             vectors = self.encoder.last(history, length)
             return vectors, vectors
-        states = self.encoder(history, length).flatten(0, 1)
-        ends = torch.arange(len(length), device=length.device) * history.shape[1] + length - 1
-        valid = (targets >= 0).flatten().nonzero().flatten()
-        return states.index_select(0, valid), states.index_select(0, ends)
+        states = self.encoder.states(history, length)
+        return states, states.index_select(0, length.cumsum(0) - 1)
 
     def loss_of(self, states: Tensor, batch: Batch) -> Tensor:
         """Loss of the next items of a batch after the states of :meth:`encode`."""

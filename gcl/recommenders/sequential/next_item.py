@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from gcl.data import Dataset, TrainInteractions
 from gcl.data.negatives import RankMap
 from gcl.errors import one_of
+from gcl.graph.ops import sddmm
 from gcl.losses.functional.catalogue import mean_catalogue_softmax
 from gcl.losses.functional.numerics import softplus
 from gcl.losses.functional.sampled import sampled_softmax
@@ -86,8 +87,7 @@ class NextItem(nn.Module):
         if self.loss == "sampled":
             return self._sampled(states, catalogue, targets, generator).mean()
         drawn = self._drawn(targets, users, generator)
-        rows = catalogue.look_up(torch.cat([targets[:, None], drawn], 1))
-        scores = torch.einsum("nd,nmd->nm", states, rows)
+        scores = dot_products(states, catalogue.items(), torch.cat([targets[:, None], drawn], 1))
         positive, negative = scores[:, 0], scores[:, 1:]
         if self.loss == "bce":
             return (softplus(-positive) + softplus(negative).mean(1)).mean()
@@ -113,3 +113,15 @@ class NextItem(nn.Module):
         if self.ranks is None or self.ranks.keys.device != users.device:
             self.ranks = RankMap(self.train_rows.to(users.device))
         return self.ranks.draw(users, self.count, generator)
+
+
+def dot_products(x: Tensor, y: Tensor, columns: Tensor) -> Tensor:
+    """<x_i, y_c> for the m columns c of every row i, [n, d], [I, d], [n, m] -> [n, m]; no row of y is copied."""
+    count, flat = columns.shape[1], columns.flatten()
+    if count >= len(y):  # all products are no more
+        return (x @ y.T).gather(1, columns)
+    rows = torch.arange(0, flat.numel() + 1, count, dtype=torch.int32, device=x.device)
+    order = torch.argsort(flat, stable=True)
+    ends = torch.bincount(flat, minlength=len(y)).cumsum(0)
+    transposed = nn.functional.pad(ends, (1, 0)).int(), (order // count).int(), order
+    return torch.as_tensor(sddmm(rows, flat.int(), x, y, *transposed)).view_as(columns)
