@@ -91,8 +91,11 @@ def _configuration(out: Output, config: "Pretraining") -> None:
 
 
 def _figures(out: Output, result: dict[str, Any]) -> None:
-    more = "".join(f", {name} {value:.2f}" for name, value in result["details"].items())
-    out.line(f"{result['method']} on {result['dataset']}, protocol {result['protocol']}, {result['runs']} runs")
-    out.line(f"accuracy {result['accuracy']:.2f} ± {result['deviation']:.2f} %{more}")
+    if "accuracy" in result:
+        more = "".join(f", {name} {value:.2f}" for name, value in result["details"].items())
+        out.line(f"{result['method']} on {result['dataset']}, protocol {result['protocol']}, {result['runs']} runs")
+        out.line(f"accuracy {result['accuracy']:.2f} ± {result['deviation']:.2f} %{more}")
+    else:
+        out.line(f"{result['method']} on {result['dataset']}, without labels: not probed")
     out.line(f"{result['seconds']:.1f} s")
     out.line(f"run: {result['run']}")

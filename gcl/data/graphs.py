@@ -1,4 +1,4 @@
-"""Data sets of graphs for torch_geometric: one graph whose nodes have labels, or many graphs that have."""
+"""Data sets of graphs for torch_geometric: one graph of nodes or many graphs, with labels or without."""
 
 import hashlib
 import math
@@ -52,6 +52,11 @@ class Graphs:
         return torch.cat([g.y.reshape(1) for g in self.graphs])
 
     @property
+    def labelled(self) -> bool:
+        """Whether any label is known."""
+        return bool((self.labels >= 0).any())
+
+    @property
     def num_features(self) -> int:
         """Width of ``x``."""
         return int(self.data.x.shape[1])
@@ -82,7 +87,7 @@ def load_graphs(source: Any, *, normalize: bool | None = None, inputs: Inputs | 
 
     A set known by name is built from its files, nothing unpickled and nothing kept in processed form: features above 0
     become 1, edges are undirected, without loops and duplicates, as torch_geometric has them; counts must agree with
-    the card.
+    the card. Graphs without ``y`` have unknown labels: nodes where it is one graph, graphs where there are several.
 
     Raises:
         InputError: an unknown name, files that are absent or differ from the card, a thing that is no graph.
@@ -223,11 +228,14 @@ def _things(name: str, thing: Any) -> list["Data"]:
     if isinstance(thing, Data):
         thing = thing.to_data_list() if isinstance(thing, Batch) else [thing]
     graphs = list(thing) if hasattr(thing, "__len__") and hasattr(thing, "__getitem__") else []
-    wrong = [g for g in graphs if not (isinstance(g, Data) and g.edge_index is not None and g.y is not None)]
+    wrong = [g for g in graphs if not (isinstance(g, Data) and g.edge_index is not None)]
     if not graphs or wrong:
         got = type(wrong[0] if wrong else thing).__name__
+        raise InputError(f"{name} must be a Data, or a list or data set of Data, each with edge_index, got {got}.")
+    missing = sum(g.y is None for g in graphs)
+    if 0 < missing < len(graphs):
         raise InputError(
-            f"{name} must be a Data, or a list or data set of Data, each with edge_index and labels y, got {got}."
+            f"{name}: all graphs must have labels y, or none, and {missing} of {len(graphs)} have none; -1 is unknown."
         )
     return graphs
 
@@ -258,6 +266,8 @@ def _checked(data: "Data", name: str, graphs: int) -> "Data":
         raise InputError(f"{name}: x must be [{size}, F], one row a node, got {list(data.x.shape)}.")
     if not math.isfinite(float(data.x.sum(dtype=torch.float64))):
         raise InputError(f"{name}: x holds values that are not finite; fill them in, or leave their columns out.")
+    if data.y is None:
+        data.y = torch.full((1 if graphs > 1 else size,), -1)
     if data.y.numel() != 1 and (graphs > 1 or data.y.numel() != size):
         allowed = "one label a graph" if graphs > 1 else f"one label a node, [{size}], or one of the graph, [1]"
         raise InputError(f"{name}: y must be {allowed}, got {list(data.y.shape)}.")

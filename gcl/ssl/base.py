@@ -73,6 +73,9 @@ class Method(Recorded, nn.Module, ABC):
         """The optimiser steps of one batch, in order; phases of equal name share one optimiser."""
         return [Phase("main", [p for p in self.parameters() if p.requires_grad], self.losses)]
 
+    def begin(self, steps: int) -> None:
+        """Hook before the first step of a training, or of its continuation: how many steps it has in all."""
+
     def after_step(self, step: int) -> None:
         """Hook after all phases of a batch, steps counted from 1; what it changes is in the state dict."""
 

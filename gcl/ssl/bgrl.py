@@ -31,7 +31,8 @@ class BGRL(Method):
         objective: of kind pair, between prediction and target, averaged over both directions.
         predictor: hidden width of q.
         momentum: m at step 0, in [0, 1].
-        steps: after which m is 1: the length of the training.
+        steps: after which m is 1; None: the length of the training, which gcl's loop tells by :meth:`begin`. In a
+            loop that does not, m stays as it is.
     """
 
     reference = "Thakoor et al., ICLR 2022"
@@ -44,13 +45,13 @@ class BGRL(Method):
         objective: Objective = BYOL(),
         predictor: int = 512,
         momentum: float = 0.99,
-        steps: int = 10_000,
+        steps: int | None = None,
     ) -> None:
         super().__init__(encoder)
         if not 0.0 <= momentum <= 1.0:
             raise ValueError(f"momentum must be in [0, 1], got {momentum}.")
-        if steps < 1:
-            raise ValueError(f"steps must be at least 1, got {steps}.")
+        if steps is not None and steps < 1:
+            raise ValueError(f"steps must be at least 1, or None, got {steps}.")
         self.momentum, self.steps = momentum, steps
         self.views = two_views(views, DataView)
         if prepared(self.views, encoder):
@@ -74,8 +75,14 @@ class BGRL(Method):
         back = self.objective(self.predictor(online[1]), target[0])
         return {"bootstrap": (there + back) / 2}
 
+    def begin(self, steps: int) -> None:
+        """Take the length of the training, unless one was given."""
+        self.steps = self.steps or steps
+
     def rate(self, step: int) -> float:
         """m after ``step`` steps."""
+        if self.steps is None:
+            return self.momentum
         return 1.0 - (1.0 - self.momentum) * (1.0 + math.cos(math.pi * min(step / self.steps, 1.0))) / 2
 
     @torch.no_grad()

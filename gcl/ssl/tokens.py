@@ -123,6 +123,8 @@ class TokenContrast(Method):
     def draw(self, data: "Data", generator: torch.Generator | None = None) -> Tensor:
         """Words of a step, each once: anchors, and a neighbour of the class of each."""
         known = (data.y >= 0).nonzero()[:, 0]
+        if len(known) < 2:
+            raise InputError(f"TokenContrast needs words with a class, y from 0, and {len(known)} have one.")
         order = torch.randperm(len(known), generator=generator, device=generator.device if generator else None)
         chosen = known[order[: self.anchors].to(known.device)]
         source, target = data.edge_index

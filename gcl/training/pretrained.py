@@ -93,7 +93,7 @@ def pretrain(
     out: str | Path | None = None,
     **model_arguments: Any,
 ) -> Pretrained:
-    """Pre-train a method on graphs and probe it, as ``gcl pretrain`` does.
+    """Pre-train a method on graphs and probe it, as ``gcl pretrain`` does; graphs without labels are not probed.
 
     Args:
         method: a name, an import path, or a class.
@@ -131,7 +131,8 @@ def pretrain_resolved(
     run.check_free()
     graphs = load_graphs(source, **config.data)
     method = make(config, graphs, seed)
-    fitting(ProbeSettings(**config.probe).protocol, graphs)
+    if _probed(config, graphs):
+        fitting(ProbeSettings(**config.probe).protocol, graphs)
     with locked(run.path):
         run.start()
         run.write_environment({"seed": seed, "device": str(chosen), "precision": precision})
@@ -224,7 +225,7 @@ def _finish(
         safetensors.torch.save_file(weights, temporary)
     began = time.monotonic()
     z = embed(method, trainer.graphs, device)
-    found = probe(z, graphs, ProbeSettings(**config.probe), seed)
+    found = probe(z, graphs, ProbeSettings(**config.probe), seed) if _probed(config, graphs) else None
     _show(run, z, graphs, trainer.epoch)
     run.write_result(
         {
@@ -239,18 +240,30 @@ def _finish(
     return Pretrained(run.path, None if config.dataset != "data" else list(graphs.graphs))
 
 
-def figures(config: Pretraining, found: Probe, seconds: float, path: Path) -> dict[str, Any]:
-    """What ``gcl pretrain`` and ``gcl probe`` print as JSON."""
+def _probed(config: Pretraining, graphs: Graphs) -> bool:
+    """Whether there are labels to probe with; a protocol that was asked for is an error without."""
+    return graphs.labelled or config.probe["protocol"] is not None
+
+
+def figures(config: Pretraining, found: Probe | None, seconds: float, path: Path) -> dict[str, Any]:
+    """What ``gcl pretrain`` and ``gcl probe`` print as JSON; without labels there is no ``accuracy``."""
+    probed = (
+        {}
+        if found is None
+        else {
+            "accuracy": found.accuracy,
+            "deviation": found.deviation,
+            "runs": found.runs,
+            "protocol": found.protocol,
+            "values": list(found.values),
+            "details": found.details,
+            "settings": found.settings,
+        }
+    )
     return {
         "method": config.name,
         "dataset": config.dataset,
-        "accuracy": found.accuracy,
-        "deviation": found.deviation,
-        "runs": found.runs,
-        "protocol": found.protocol,
-        "values": list(found.values),
-        "details": found.details,
-        "settings": found.settings,
+        **probed,
         "seconds": round(seconds, 3),
         "run": str(path),
     }

@@ -98,6 +98,8 @@ class Pretrainer:
         self.seconds = 0.0
         self.loss = math.nan
         told: Any = method
+        if hasattr(told, "begin"):
+            told.begin(settings.epochs * num_batches(graphs, settings))
         self.steps = Steps([self._phase(p) for p in told.phases()], settings, self.fabric)
         self.watch = Watch(device, {})
 

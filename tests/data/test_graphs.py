@@ -121,20 +121,33 @@ def test_labels_in_a_column_whole_floats_and_batches():
     assert load_graphs(Batch.from_data_list(MANY)).labels.tolist() == [0, 1, 0, 1]
 
 
+def test_graphs_without_labels():
+    bare = Data(x=torch.eye(3), edge_index=torch.tensor([[0, 1], [1, 0]]))
+    one, many = load_graphs(bare), load_graphs([bare, bare])
+    assert (one.level, one.labels.tolist(), one.labelled) == ("node", [-1, -1, -1], False)
+    assert (many.level, many.labels.tolist(), many.labelled) == ("graph", [-1, -1], False)
+    assert bare.y is None, "what was given is not changed"
+    assert load_graphs(MANY).labelled
+
+
 @pytest.mark.parametrize(
     ("source", "text"),
     [
         ("coar", "Unknown data set 'coar'. Did you mean 'cora'?"),
         ("ml-100k", "ml-100k is no data set of graphs but of kind general"),
         ("no.such:thing", "Cannot import the graphs 'no.such:thing': No module named 'no'"),
-        (3, "source must be a Data, or a list or data set of Data, each with edge_index and labels y, got int."),
-        ([Data(x=torch.ones(2, 1))], "each with edge_index and labels y, got Data."),
+        (3, "source must be a Data, or a list or data set of Data, each with edge_index, got int."),
+        ([Data(x=torch.ones(2, 1))], "each with edge_index, got Data."),
         (
             [MANY[0].clone().update({"x": torch.ones(3, w)}) for w in (2, 4)],
             "data: all graphs must have x of one width, got 2, 4.",
         ),
         (SMALL.clone().update({"x": torch.ones(4)}), "data: x must be [4, F], one row a node, got [4]."),
         (SMALL.clone().update({"x": SMALL.x / 0}), "data: x holds values that are not finite; fill them in, or"),
+        (
+            [MANY[0], Data(x=torch.ones(3, 3), edge_index=MANY[0].edge_index)],
+            "source: all graphs must have labels y, or none, and 1 of 2 have none; -1 is unknown.",
+        ),
         ([SMALL, SMALL], "data: y must be one label a graph, got [4]."),
         (
             SMALL.clone().update({"y": torch.ones(1, 3)}),

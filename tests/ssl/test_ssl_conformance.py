@@ -274,7 +274,7 @@ def test_errors() -> None:
         ssl.DGI(encoder, views=(Identity(), Identity()))
     with pytest.raises(ValueError, match=r"momentum must be in \[0, 1\], got 2"):
         ssl.BGRL(encoder, momentum=2)
-    with pytest.raises(ValueError, match="steps must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="steps must be at least 1, or None, got 0"):
         ssl.BGRL(encoder, steps=0)
     with pytest.raises(ValueError, match="views of BGRL cannot be adversarial"):
         ssl.BGRL(encoder, views=(EdgeGates(adversarial=True),))

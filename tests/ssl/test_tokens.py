@@ -142,6 +142,13 @@ def test_neighbours_are_drawn_by_how_often_they_stand_near() -> None:
     assert share[2] / (share[2] + share[3]) == pytest.approx(0.9, abs=0.04) and share[4] == 0
 
 
+def test_words_without_classes_are_an_error() -> None:
+    data = Data(x=torch.ones(2, 1), edge_index=torch.tensor([[0], [1]]), edge_weight=torch.ones(1))
+    data.y = torch.tensor([0, -1])
+    with pytest.raises(InputError, match="TokenContrast needs words with a class, y from 0, and 1 have one"):
+        TokenContrast(TokenContrast.default_encoder(1, 2)).losses(data)
+
+
 def test_titles_of_films_by_genre(gcl_data) -> None:
     from gcl.data import load
 

@@ -43,6 +43,34 @@ def test_a_run_holds_all_that_is_needed_and_the_encoder_alone(tmp_path):
     assert again.probe(protocol="kmeans").protocol == "kmeans"
 
 
+def test_graphs_without_labels_are_not_probed(tmp_path):
+    bare, told = blocks(), blocks()
+    del bare.y
+    found, labelled = (pretrain(Mine, data, out=tmp_path / str(len(data.keys())), **QUICK) for data in (bare, told))
+    assert not {"accuracy", "protocol"} & set(found.result) and found.result["epochs"] == 4
+    torch.testing.assert_close(found.embed(), labelled.embed())
+    with pytest.raises(InputError, match="probe: data must have labels of two classes or more, got 0"):
+        found.probe()
+    asked = {"protocol": "kmeans"}
+    with pytest.raises(InputError, match="probe: data must have labels of two classes or more, got 0"):
+        pretrain(Mine, bare, out=tmp_path / "asked", device="cpu", probe=asked)
+    assert not (tmp_path / "asked").exists()
+
+
+def test_the_momentum_of_bgrl_ends_with_the_training(tmp_path):
+    run = pretrain("BGRL", "ownmethod:blocks", hidden=4, train={"epochs": 3}, out=tmp_path / "run", **QUICK)
+    data = load_graphs("ownmethod:blocks")
+    method = make(run.config, data, 0)
+    assert method.rate(0) == method.rate(10**6) == 0.99
+    told = loop.Pretrainer(
+        method, data, PretrainSettings(epochs=3), run.directory, 0, torch.device("cpu"), "32"
+    )  # fmt: skip
+    assert told.method.rate(3) == 1.0 > told.method.rate(2) and run.config.model["steps"] is None
+    given = make(resolve("BGRL", "x", {"model": {"steps": 7}}), data, 0)
+    given.begin(3)
+    assert given.rate(7) == 1.0 > given.rate(6)
+
+
 def test_learning_helps_and_a_seed_repeats_itself(tmp_path):
     graphs = load_graphs(blocks())
     judged = ProbeSettings(runs=2, steps=50, lr=0.1)
