@@ -74,6 +74,35 @@ def test_sampled_softmax_takes_off_log_q_and_hides_the_target():
     torch.testing.assert_close(found, torch.stack(expected).mean())
 
 
+@pytest.mark.parametrize(("count", "popularity"), [(5, 0.5), (60, 0.5), (5, 0.0)])
+def test_sampled_softmax_with_negatives_of_each_targets_own(count, popularity):
+    data, part, found, scores, targets, _ = problem("sampled", negatives=count, popularity=popularity, shared=False)
+    degree = data.train.by_item.counts.float() ** popularity
+    logits = scores - (degree / degree.sum()).log()
+    generator = torch.Generator().manual_seed(1)
+    if popularity:
+        drawn = torch.multinomial(part.weight, 7 * count, replacement=True, generator=generator)
+    else:
+        drawn = torch.randint(18, (7 * count,), generator=generator)
+    expected = []
+    for row, (target, own) in enumerate(zip(targets.tolist(), drawn.view(7, count).tolist(), strict=True)):
+        others = [logits[row, j] for j in own if j != target]
+        expected.append(torch.stack([logits[row, target], *others]).logsumexp(0) - logits[row, target])
+    torch.testing.assert_close(found, torch.stack(expected).mean())
+
+
+def test_a_target_that_is_all_of_its_negatives_costs_nothing():
+    _, part, _, _, targets, users = problem("sampled", negatives=1, popularity=0.5, shared=False)
+    part.weight.zero_()[targets[0]] = 1.0
+    part.weight += 1e-30
+    states = torch.randn(1, 4, requires_grad=True)
+    items = torch.randn(18, 4)
+    catalogue = SimpleNamespace(items=lambda: items, look_up=lambda ids: F.embedding(ids, items))
+    loss = part(states, catalogue, targets[:1], users[:1], torch.Generator())
+    (gradient,) = torch.autograd.grad(loss, states)
+    assert loss.item() == 0.0 and bool((gradient == 0).all())
+
+
 def test_bce_draws_no_train_item():
     data, part, found, scores, targets, users = problem("bce", negatives=6)
     drawn = part.ranks.draw(users, 6, torch.Generator().manual_seed(1))
@@ -173,6 +202,7 @@ def test_bad_queries_are_named():
         ({"modalities": ["text", "text"]}, r"modalities of SASRec must be named once each, got \['text', 'text'\]"),
         ({"negatives": 0}, "negatives must be at least 1, got 0"),
         ({"popularity": -1.0}, "popularity must not be negative, got -1.0"),
+        ({"shared": False}, "shared is read by loss='sampled' alone, got False with loss='softmax'"),
         ({"popularity": 0.5, "loss": "bce"}, "popularity is read by loss='sampled' alone, got 0.5 with loss='bce'"),
         ({"calibration": 1.5}, r"calibration must lie in \[0, 1\], got 1.5"),
     ],

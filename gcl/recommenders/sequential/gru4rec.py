@@ -26,6 +26,7 @@ class GRU4Rec(SequenceRecommender):
         negatives: of the losses that draw them.
         popularity: exponent of the proposal of ``sampled``.
         calibration: t of ``gbce``.
+        shared: whether a batch shares the negatives of ``sampled``, or every target has its own.
     """
 
     reference = "Hidasi et al., ICLR 2016"
@@ -45,6 +46,8 @@ class GRU4Rec(SequenceRecommender):
         negatives: int = 256,
         popularity: float = 0.0,
         calibration: float = 0.75,
+        shared: bool = True,
     ) -> None:
         encoder = GRUEncoder(data.num_items, dim, max_length, layers=layers, hidden=hidden, dropout=dropout)
-        super().__init__(data, encoder, NextItem(data, loss, negatives, popularity, calibration), targets, modalities)
+        part = NextItem(data, loss, negatives, popularity, calibration, shared)
+        super().__init__(data, encoder, part, targets, modalities)

@@ -31,8 +31,9 @@ class NextItem(nn.Module):
 
     ========= =========================================================================================================
     softmax   log Σ_i exp s_i - s_y over the whole catalogue, streamed: its logits are never stored
-    sampled   the same over y and m items shared by the batch, logits s - log Q; Q ~ degree ** ``popularity``; copies
-              of y among them are hidden (Bengio & Senécal, 2008)
+    sampled   the same over y and m items, logits s - log Q; Q ~ degree ** ``popularity``; copies of y among them are
+              hidden (Bengio & Senécal, 2008). ``shared``: the whole batch has the same m, which is cheap and noisy:
+              some thousands of them are worth a few hundred of each target's own
     bce       softplus(-s_y) + mean_j softplus(s_j), j m uniform items that the user has not in train (SASRec, 2018)
     gbce      (β softplus(-s_y) + Σ_j softplus(s_j)) / (m + 1), j uniform over all items, β = 1 - t (1 - m / (I - 1))
               (Petrov & Macdonald, gSASRec, RecSys 2023); t = 0 leaves β = 1, t = 1 is calibrated
@@ -44,12 +45,19 @@ class NextItem(nn.Module):
         negatives: m, not read by ``softmax``.
         popularity: exponent of Q, of ``sampled`` only.
         calibration: t of ``gbce``.
+        shared: whether a batch shares its negatives, of ``sampled`` only; else every target has its own.
     """
 
     weight: Tensor
 
     def __init__(
-        self, data: Dataset, loss: Loss, negatives: int = 256, popularity: float = 0.0, calibration: float = 0.75
+        self,
+        data: Dataset,
+        loss: Loss,
+        negatives: int = 256,
+        popularity: float = 0.0,
+        calibration: float = 0.75,
+        shared: bool = True,
     ) -> None:
         super().__init__()
         one_of("loss", loss, get_args(Loss))
@@ -61,7 +69,10 @@ class NextItem(nn.Module):
             raise ValueError(f"popularity is read by loss='sampled' alone, got {popularity} with loss={loss!r}.")
         if not 0 <= calibration <= 1:
             raise ValueError(f"calibration must lie in [0, 1], got {calibration}.")
-        self.loss, self.count, self.calibration = loss, negatives, calibration
+        if not shared and loss != "sampled":
+            raise ValueError(f"shared is read by loss='sampled' alone, got {shared} with loss={loss!r}.")
+        self.loss, self.count, self.shared = loss, negatives, shared
+        self.popularity, self.calibration = popularity, calibration
         weight = data.train.by_item.counts.float() ** popularity
         self.register_buffer("weight", weight / weight.sum(), persistent=False)
         self.train_rows: TrainInteractions = data.train
@@ -85,7 +96,8 @@ class NextItem(nn.Module):
             return mean_catalogue_softmax(states, catalogue.items(), targets)
         generator = generator or torch.default_generator
         if self.loss == "sampled":
-            return self._sampled(states, catalogue, targets, generator).mean()
+            sampled = self._sampled if self.shared else self._sampled_apart
+            return sampled(states, catalogue, targets, generator).mean()
         drawn = self._drawn(targets, users, generator)
         scores = dot_products(states, catalogue.items(), torch.cat([targets[:, None], drawn], 1))
         positive, negative = scores[:, 0], scores[:, 1:]
@@ -103,6 +115,21 @@ class NextItem(nn.Module):
         return sampled_softmax(
             (states * rows).sum(1), states, right, log_q[drawn], log_q[targets], targets, drawn, refined=False
         )
+
+    def _sampled_apart(
+        self, states: Tensor, catalogue: Catalogue, targets: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Every target has negatives of its own."""
+        total, device = len(targets) * self.count, generator.device
+        if self.popularity:
+            drawn = torch.multinomial(self.weight.to(device), total, replacement=True, generator=generator)
+        else:
+            drawn = torch.randint(len(self.weight), (total,), generator=generator, device=device)
+        drawn = drawn.view(len(targets), self.count).to(targets.device)
+        columns = torch.cat([targets[:, None], drawn], 1)
+        logits = dot_products(states, catalogue.items(), columns) - self.weight.log()[columns]
+        hidden = nn.functional.pad(drawn == targets[:, None], (1, 0))
+        return logits.masked_fill(hidden, -torch.inf).logsumexp(1) - logits[:, 0]
 
     def _drawn(self, targets: Tensor, users: Tensor, generator: torch.Generator) -> Tensor:
         """Negatives of every target, [n, m]."""

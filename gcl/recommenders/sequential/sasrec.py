@@ -33,6 +33,7 @@ class SASRec(SequenceRecommender):
         negatives: of the losses that draw them.
         popularity: exponent of the proposal of ``sampled``.
         calibration: t of ``gbce``.
+        shared: whether a batch shares the negatives of ``sampled``, or every target has its own.
     """
 
     reference = "Kang & McAuley, ICDM 2018"
@@ -56,9 +57,11 @@ class SASRec(SequenceRecommender):
         negatives: int = 256,
         popularity: float = 0.0,
         calibration: float = 0.75,
+        shared: bool = True,
     ) -> None:
         encoder = TransformerEncoder(
             data.num_items, dim, max_length, layers=layers, heads=heads, inner=inner, dropout=dropout, norm=norm,
             positions=positions, padding=padding,
         )  # fmt: skip
-        super().__init__(data, encoder, NextItem(data, loss, negatives, popularity, calibration), targets, modalities)
+        part = NextItem(data, loss, negatives, popularity, calibration, shared)
+        super().__init__(data, encoder, part, targets, modalities)
