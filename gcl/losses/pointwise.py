@@ -177,8 +177,8 @@ class TagBCE(Stateful, Objective):
 
     def __init__(self, tags: int = 64, weight: float = 1.0) -> None:
         super().__init__()
-        if tags < 1 or weight <= 0:
-            raise ValueError(f"tags must be at least 1 and weight positive, got {tags} and {weight}.")
+        if tags < 1 or not 0 < weight < math.inf:
+            raise ValueError(f"tags must be at least 1 and weight positive and finite, got {tags} and {weight}.")
         self.tags, self.weight = tags, weight
         self.head: nn.Linear | None = None
 

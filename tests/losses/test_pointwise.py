@@ -192,8 +192,9 @@ def test_tag_bce(views, kind):
 
 def test_tag_bce_errors(views):
     labels = torch.zeros(9, dtype=torch.long)
-    with pytest.raises(ValueError, match="tags must be at least 1 and weight positive, got 0 and 1"):
-        TagBCE(0)
+    for tags, weight in ((0, 1.0), (4, float("inf"))):
+        with pytest.raises(ValueError, match=f"weight positive and finite, got {tags} and {weight}"):
+            TagBCE(tags, weight)
     with pytest.raises(RuntimeError, match="TagBCE has no tags yet: call objective.build"):
         TagBCE()(views[0], labels)
     loss = TagBCE(4).build(9, 5).double()
