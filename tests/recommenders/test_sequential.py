@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from gcl.data import Query, Split, TrainInteractions, loader, query
+from gcl.data import Batch, Query, Split, TrainInteractions, loader, query
 from gcl.errors import InputError
 from gcl.recommenders.sequential.gru4rec import GRU4Rec
 from gcl.recommenders.sequential.next_item import NextItem, dot_products
@@ -121,6 +121,19 @@ def test_dot_products_are_the_formula_in_value_and_gradient(shape):
     weight = torch.randn(shape, dtype=torch.float64)
     ours, theirs = (torch.autograd.grad((s * weight).sum(), (x, y)) for s in (found, expected))
     torch.testing.assert_close(ours, theirs)
+
+
+def test_positions_without_a_target_are_left_out():
+    model, seen = sasrec(tiny_dataset()), []
+    model.next_item.forward = lambda states, catalogue, targets, users, generator: seen.append((states, targets, users))
+    model.eval()
+    history, length = torch.tensor([[3, 1, 2], [4, 5, 0], [6, 0, 0]]), torch.tensor([3, 2, 1])
+    targets = torch.tensor([[-1, 2, 7], [-1, 8, -1], [-1, -1, -1]])
+    model.predict(Batch(torch.tensor([9, 4, 5]), torch.zeros(3).long(), None, history, length, targets))
+    ((states, found, users),) = seen
+    everywhere = model.encoder(history, length)
+    torch.testing.assert_close(states, everywhere[[0, 0, 1], [1, 2, 1]])
+    assert found.tolist() == [2, 7, 8] and users.tolist() == [9, 9, 4]
 
 
 @pytest.mark.parametrize("targets", ["all", "windows", "prefix", "last"])

@@ -74,16 +74,18 @@ class SequenceRecommender(Recommender):
         if targets.dim() == 1:
             vectors = self.encoder.last(history, length)
             return vectors, vectors
-        states = self.encoder.states(history, length)
-        return states, states.index_select(0, length.cumsum(0) - 1)
+        states, rows = self.encoder.states(history, length), _predicting(length, targets)
+        ends = states.index_select(0, length.cumsum(0) - 1)
+        return states if len(rows) == len(states) else states.index_select(0, rows), ends
 
     def loss_of(self, states: Tensor, batch: Batch) -> Tensor:
         """Loss of the next items of a batch after the states of :meth:`encode`."""
         _, length, targets = sequences_of(batch)
         users = batch.users
         if targets.dim() == 2:
-            users, targets = users.repeat_interleave(length), targets.flatten()
-            targets = targets[(targets >= 0).nonzero().flatten()]
+            rows = _predicting(length, targets)
+            users = users.repeat_interleave(length).index_select(0, rows)
+            targets = targets.flatten()[(targets >= 0).flatten().nonzero().flatten()]
         return self.next_item(states, self.encoder, targets, users, self.generator)
 
     def ends(self, *looks: Looks) -> list[Tensor]:
@@ -122,3 +124,9 @@ def sequences_of(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """History [B, T], length [B] and targets of a batch of sequences."""
     assert batch.history is not None and batch.length is not None and batch.targets is not None
     return batch.history, batch.length, batch.targets
+
+
+def _predicting(length: Tensor, targets: Tensor) -> Tensor:
+    """Which of the items of sequences [n], one sequence after another, have a target in ``targets`` [B, T], else -1."""
+    inside = torch.arange(targets.shape[1], device=length.device) < length[:, None]
+    return (targets[inside] >= 0).nonzero().flatten()
