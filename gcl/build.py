@@ -165,7 +165,7 @@ def objective_class(name: str) -> "type[Objective]":
     """The objective class of a name or an import path; raises as :func:`model_class`."""
     from gcl.losses import Objective
 
-    return _class(name, _objectives(aliases=True), Objective, "objective")  # type: ignore[type-abstract]
+    return _class(name, _objectives(aliases=True), Objective, "objective")
 
 
 def view_class(name: str) -> "type[View]":
@@ -336,7 +336,7 @@ def _slots() -> tuple[_Slot, ...]:
     )
 
 
-def _class(name: str, table: Mapping[str, str], base: type[T], what: str) -> type[T]:
+def _class(name: str, table: Mapping[str, str], base: type, what: str) -> Any:
     if ":" not in name and name not in table:
         path = f"mypkg.mod:My{what.title()}"
         raise InputError(f"Unknown {what} {name!r}. {nearest(name, table)} Or an import path such as {path}.")

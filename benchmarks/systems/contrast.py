@@ -60,12 +60,12 @@ def pygcl(within: bool) -> Callable[[float], Loss]:
     def make(temperature: float) -> Loss:
         _bare("GCL", "GCL.models")
         sys.modules["torch_scatter"] = types.ModuleType("torch_scatter")
-        sys.modules["torch_scatter"].scatter = None  # type: ignore[attr-defined]
+        sys.modules["torch_scatter"].scatter = None
         from GCL.losses.infonce import InfoNCE
         from GCL.models.samplers import get_sampler
 
-        sys.modules["GCL.losses"].Loss = object  # type: ignore[attr-defined]
-        sys.modules["GCL.models"].get_sampler = get_sampler  # type: ignore[attr-defined]
+        sys.modules["GCL.losses"].Loss = object
+        sys.modules["GCL.models"].get_sampler = get_sampler
         from GCL.models.contrast_model import DualBranchContrast
 
         model = DualBranchContrast(InfoNCE(tau=temperature), mode="L2L", intraview_negs=within)

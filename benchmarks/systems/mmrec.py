@@ -48,7 +48,7 @@ def without_images() -> None:
     sys.modules.setdefault("lmdb", ModuleType("lmdb"))
     if find_spec("torch_scatter") is None:  # for sums of rows when the item graphs are made, in no step
         scatter = ModuleType("torch_scatter")
-        scatter.scatter_add = row_sums  # type: ignore[attr-defined]
+        scatter.scatter_add = row_sums
         sys.modules["torch_scatter"] = scatter
 
 

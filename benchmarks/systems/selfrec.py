@@ -27,11 +27,11 @@ def write(folder: Path, parts: dict[str, list[tuple[int, int]]]) -> None:
 
 def repair() -> None:
     """``.cuda()`` without effect; without numba a ``jit`` that changes nothing, which only evaluation uses."""
-    torch.Tensor.cuda = lambda self, *_, **__: self  # type: ignore[method-assign]
-    torch.nn.Module.cuda = lambda self, *_, **__: self  # type: ignore[method-assign]
+    torch.Tensor.cuda = lambda self, *_, **__: self
+    torch.nn.Module.cuda = lambda self, *_, **__: self
     if find_spec("numba") is None:
         numba = ModuleType("numba")
-        numba.jit = lambda *_, **__: lambda function: function  # type: ignore[attr-defined]
+        numba.jit = lambda *_, **__: lambda function: function
         sys.modules["numba"] = numba
 
 

@@ -33,7 +33,7 @@ def train(job: dict[str, Any]) -> Callable[[], None]:
     checkout, model = Path(job["checkout"]), job["model"]
     sys.path.insert(0, str(checkout))
     sys.argv = ["main.py", "--model", model, "--dataset", "gowalla", "--device", "cpu"]
-    torch.Tensor.cuda = lambda self, *_, **__: self  # type: ignore[method-assign]
+    torch.Tensor.cuda = lambda self, *_, **__: self
     Path("config").symlink_to(checkout / "config")
     Path("datasets/general_cf").mkdir(parents=True)
     Path("datasets/general_cf/sparse_gowalla").symlink_to(job["files"])

@@ -267,7 +267,7 @@ def _checked(data: "Data", name: str, graphs: int) -> "Data":
     if not math.isfinite(float(data.x.sum(dtype=torch.float64))):
         raise InputError(f"{name}: x holds values that are not finite; fill them in, or leave their columns out.")
     if data.y is None:
-        data.y = torch.full((1 if graphs > 1 else size,), -1)
+        data.y = torch.full((1 if graphs > 1 else size,), -1, device=data.edge_index.device)
     if data.y.numel() != 1 and (graphs > 1 or data.y.numel() != size):
         allowed = "one label a graph" if graphs > 1 else f"one label a node, [{size}], or one of the graph, [1]"
         raise InputError(f"{name}: y must be {allowed}, got {list(data.y.shape)}.")

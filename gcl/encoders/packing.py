@@ -51,10 +51,10 @@ class Packing:
     def collect(self, x: Tensor) -> Tensor:
         """[parts, B, heads, T, w] -> [n, parts * heads * w]: :meth:`pick` of every part, without its gradient."""
         parts, _, heads, _, width = x.shape
-        pieces = x.reshape(-1, width).index_select(0, self._once(self._collect, parts, heads, False))
+        pieces = x.reshape(-1, width).index_select(0, self._once(self._collect, parts, heads))
         return pieces.view(len(self.flat), parts * heads * width)
 
-    def _once(self, make: Callable[[int, int, bool], Tensor], *how: Any) -> Tensor:
+    def _once(self, make: Callable[..., Tensor], *how: Any) -> Tensor:
         key = make.__name__, *how
         if key not in self._kept:
             self._kept[key] = make(*how)
@@ -66,7 +66,7 @@ class Packing:
         piece = torch.arange(parts * heads, device=self.flat.device).view(parts, 1, heads, 1)
         return (rows[None, :, None] * (parts * heads) + piece).flatten()
 
-    def _collect(self, parts: int, heads: int, _: bool) -> Tensor:
+    def _collect(self, parts: int, heads: int) -> Tensor:
         """The place in [parts, B, heads, T] of every piece of [n, parts, heads]."""
         batch, width = self.shape
         part = torch.arange(parts, device=self.flat.device)[:, None] * batch

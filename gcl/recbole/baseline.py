@@ -85,11 +85,11 @@ class Baseline(Recommender):
                 found = self._by_pairs(asked, len(query))
         return torch.as_tensor(found).reshape(len(query), -1)[:, 1:].float()
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
         """The weights, or of a model computed in its constructor what it scores with."""
         if self.inner is not None and self._frozen:
             return {FROZEN + name: tensor for name, tensor in frozen.pack(self.inner).items()}
-        return dict(super().state_dict(*args, **kwargs))
+        return super().state_dict(*args, **kwargs)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Stand where :meth:`state_dict` was taken; RecBole's model is built here."""
@@ -156,11 +156,12 @@ def model(name: str) -> type[Baseline]:
 
     positional, keyword = inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY
     hints = {key: LEARNERS if key == "learner" else _hint(value) for key, value in settings.items()}
-    __init__.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+    made: Any = __init__
+    made.__signature__ = inspect.Signature(
         [inspect.Parameter(n, positional) for n in ("self", "data")]
         + [inspect.Parameter(k, keyword, default=v, annotation=hints[k]) for k, v in settings.items()]
     )
-    __init__.__annotations__ = {"data": Dataset, **hints, "return": None}
+    made.__annotations__ = {"data": Dataset, **hints, "return": None}
     histories = family == "sequential" and not names.needs_users(name)
     body = {
         "__init__": __init__,

@@ -77,7 +77,9 @@ class Recommender(Recorded, nn.Module, ABC):
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
         """Named, weighted terms, each mean-reduced; their sum is minimised."""
-        raise NotImplementedError(f"{type(self).__name__} has no losses.")
+        raise InputError(
+            f"{type(self).__name__} has no losses; write losses(batch), or fit_closed(data) and no phases."
+        )
 
     def phases(self) -> list[Phase]:
         """The optimiser steps of one batch."""
@@ -85,7 +87,7 @@ class Recommender(Recorded, nn.Module, ABC):
 
     def fit_closed(self, data: Dataset) -> None:
         """Fit in closed form; called once in place of epochs when :meth:`phases` is empty."""
-        raise NotImplementedError(f"{type(self).__name__} has phases and no closed form.")
+        raise InputError(f"{type(self).__name__} has no closed form; write fit_closed(data), or give it phases.")
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """What every user and every item looks like, [num_users, d] and [num_items, d], where users have vectors."""

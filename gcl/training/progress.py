@@ -2,7 +2,7 @@
 
 import sys
 import time
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -102,9 +102,9 @@ class Bar(Reporter):
             self.bar.stop()
             self.bar = None
 
-    def _draw(self, **fields: str) -> None:
+    def _draw(self, **fields: Any) -> None:
         assert self.bar is not None
-        self.bar.update(self.task, advance=self.pending, **fields)  # type: ignore[arg-type]
+        self.bar.update(self.task, advance=self.pending, **fields)
         self.pending, self.drawn = 0, time.monotonic()
 
 

@@ -109,6 +109,6 @@ def test_errors() -> None:
     with pytest.raises(ValueError, match="channels must name the width of at least one layer, got none"):
         GCN(5, ())
     with pytest.raises(ValueError, match="act must be 'relu', 'prelu' or 'rrelu', got 'elu'"):
-        GCN(5, (3,), act="elu")  # type: ignore[arg-type]
+        GCN(5, (3,), act="elu")
     with pytest.raises(ValueError, match="layers must be at least 1, got 0"):
         GIN(5, 3, 0)

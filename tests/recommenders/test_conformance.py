@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from gcl.errors import InputError
 from gcl.recommenders.base import Recommender
 from gcl.recommenders.general.adagcl import AdaGCL
 from gcl.recommenders.general.bprmf import BPRMF
@@ -110,7 +111,9 @@ def test_an_abstract_recommender_says_what_is_missing():
     model = Recommender(tiny_dataset())
     with pytest.raises(ValueError, match="scores items directly and has no vectors"):
         model.items()
-    with pytest.raises(NotImplementedError, match="has no losses"):
+    with pytest.raises(InputError, match=r"Recommender has no losses; write losses\(batch\), or fit_closed"):
         model.losses(None)
-    with pytest.raises(NotImplementedError, match="has phases and no closed form"):
+    with pytest.raises(
+        InputError, match=r"Recommender has no closed form; write fit_closed\(data\), or give it phases"
+    ):
         model.fit_closed(tiny_dataset())

@@ -267,7 +267,7 @@ def test_errors() -> None:
     with pytest.raises(InputError, match="encoder must have out_channels, the width of its output, as a whole number"):
         ssl.GRACE(nn.Sequential())
     with pytest.raises(ValueError, match="level must be 'node' or 'graph', got 'edge'"):
-        ssl.Contrast(encoder, level="edge")  # type: ignore[arg-type]
+        ssl.Contrast(encoder, level="edge")
     with pytest.raises(ValueError, match="sample must be at least 2 anchors, or None for all, got 1"):
         ssl.GRACE(encoder, sample=1)
     with pytest.raises(ValueError, match="views of DGI must have one entry, the corruption, got 2"):

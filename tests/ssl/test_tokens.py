@@ -29,7 +29,7 @@ def train(method: TokenContrast, data: object, steps: int) -> list[float]:
     """Losses over steps."""
     adam, draws, found = torch.optim.Adam(method.parameters(), 0.01), generator(), []
     for _ in range(steps):
-        loss = method.losses(data, draws)["contrast"]  # type: ignore[arg-type]
+        loss = method.losses(data, draws)["contrast"]
         adam.zero_grad()
         loss.backward()
         adam.step()

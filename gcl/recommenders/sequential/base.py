@@ -69,23 +69,27 @@ class SequenceRecommender(Recommender):
         return self.loss_of(self.encode(batch)[0], batch)
 
     def encode(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """The states [n, d] that predict a batch's targets, and the vectors [B, d] of its histories, in one pass."""
+        """The states after a batch's items [n, d], and the vectors [B, d] of its histories, in one pass.
+
+        Where a history has one target, its vector is the only state.
+        """
         history, length, targets = sequences_of(batch)
         if targets.dim() == 1:
             vectors = self.encoder.last(history, length)
             return vectors, vectors
-        states, rows = self.encoder.states(history, length), _predicting(length, targets)
-        ends = states.index_select(0, length.cumsum(0) - 1)
-        return states if len(rows) == len(states) else states.index_select(0, rows), ends
+        states = self.encoder.states(history, length)
+        return states, states.index_select(0, length.cumsum(0) - 1)
 
     def loss_of(self, states: Tensor, batch: Batch) -> Tensor:
         """Loss of the next items of a batch after the states of :meth:`encode`."""
         _, length, targets = sequences_of(batch)
         users = batch.users
         if targets.dim() == 2:
-            rows = _predicting(length, targets)
-            users = users.repeat_interleave(length).index_select(0, rows)
-            targets = targets.flatten()[(targets >= 0).flatten().nonzero().flatten()]
+            inside = torch.arange(targets.shape[1], device=targets.device) < length[:, None]
+            users, targets = users.repeat_interleave(length), targets[inside]
+            rows = (targets >= 0).nonzero().flatten()
+            if len(rows) < len(targets):
+                states, users, targets = (x.index_select(0, rows) for x in (states, users, targets))
         return self.next_item(states, self.encoder, targets, users, self.generator)
 
     def ends(self, *looks: Looks) -> list[Tensor]:
@@ -124,9 +128,3 @@ def sequences_of(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
     """History [B, T], length [B] and targets of a batch of sequences."""
     assert batch.history is not None and batch.length is not None and batch.targets is not None
     return batch.history, batch.length, batch.targets
-
-
-def _predicting(length: Tensor, targets: Tensor) -> Tensor:
-    """Which of the items of sequences [n], one sequence after another, have a target in ``targets`` [B, T], else -1."""
-    inside = torch.arange(targets.shape[1], device=length.device) < length[:, None]
-    return (targets[inside] >= 0).nonzero().flatten()
