@@ -4,13 +4,12 @@ from collections.abc import Iterable, Sequence
 from typing import get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gcl.data import TrainInteractions
 from gcl.encoders.readout import Readout, read
 from gcl.errors import one_of
-from gcl.graph import Adjacency, propagate
+from gcl.graph import Adjacency, look_up, propagate
 from gcl.views.base import Linear, chain
 
 
@@ -69,6 +68,6 @@ class LightGCNEncoder(nn.Module):
     def rows(self, table: Tensor, users: Tensor, *items: Tensor) -> list[Tensor]:
         """Rows of users [B] and of each index of items [B] or [B, m], in one lookup (one dense gradient)."""
         indices = [users, *(i + self.num_users for i in items)]
-        rows = F.embedding(torch.cat([i.reshape(-1) for i in indices]), table)
+        rows = look_up(table, torch.cat([i.reshape(-1) for i in indices]))
         parts = torch.split(rows, [i.numel() for i in indices])
         return [part.view(*index.shape, -1) for part, index in zip(parts, indices, strict=True)]

@@ -1,10 +1,10 @@
 """Features of items inside a model: a table of one modality and its projection."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gcl.data import Modality
+from gcl.graph import look_up
 
 
 class Features(nn.Module):
@@ -37,7 +37,7 @@ class Features(nn.Module):
 
     def forward(self, items: Tensor | None = None) -> Tensor:
         """Rows of ``items`` [n], of all without, [n, w]."""
-        return self.values.float() if items is None else F.embedding(items, self.values).float()
+        return self.values.float() if items is None else look_up(self.values, items).float()
 
     def has(self, items: Tensor | None = None) -> Tensor:
         """Who of ``items`` [n] has the modality, as a column of 0 and 1, [n, 1]."""
@@ -97,5 +97,5 @@ def missing_rows_left_out(block: nn.Module, x: Tensor, present: Tensor) -> Tenso
     rows = present.nonzero().flatten()
     if not rows.numel():
         return torch.zeros_like(x)
-    kept: Tensor = block(F.embedding(rows, x))
+    kept: Tensor = block(look_up(x, rows))
     return torch.zeros(len(x), kept.shape[1], dtype=kept.dtype, device=x.device).index_copy(0, rows, kept)

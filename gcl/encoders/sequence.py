@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from gcl.data import Modality
 from gcl.encoders.modality import Projection
 from gcl.encoders.packing import Packing
+from gcl.graph import look_up
 from gcl.views.sequence import MASKED
 
 ROWS = 256
@@ -61,12 +62,12 @@ class SequenceEncoder(nn.Module, ABC):
     def look_up(self, items: Tensor) -> Tensor:
         """Vectors of items of any shape, [..., d]; masked items have the last row of the table."""
         ids = torch.where(items == MASKED, self.num_items, items)
-        rows = F.embedding(ids, self.table)
+        rows = look_up(self.table, ids)
         if not len(self.projections):
             return rows
         once, place = torch.unique(ids, return_inverse=True)
         told = torch.stack([p(once.clamp(max=self.num_items - 1)) for p in self.projections]).sum(0)
-        return rows + F.embedding(place, told * (once < self.num_items)[:, None])
+        return rows + look_up(told * (once < self.num_items)[:, None], place)
 
     def cut(self, items: Tensor, length: Tensor) -> tuple[Tensor, Tensor]:
         """The latest items of every sequence, as many as are read."""

@@ -11,6 +11,7 @@ from gcl.encoders.dropout import Dropout
 from gcl.encoders.packing import Packing
 from gcl.encoders.sequence import SequenceEncoder
 from gcl.errors import one_of
+from gcl.graph import look_up
 
 Norm = Literal["post", "pre"]
 Positions = Literal["learnt", "rotary"]
@@ -103,7 +104,7 @@ class TransformerEncoder(SequenceEncoder):
             place = packing.place
             if self.padding == "left":
                 place = place + self.max_length - length.clamp_min(1).index_select(0, packing.owner)
-            x = x + F.embedding(place, self.position)
+            x = x + look_up(self.position, place)
         return self.dropout(x if self.pre else self.norm(x))
 
 

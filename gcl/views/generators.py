@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gcl.graph import Adjacency, spmm
+from gcl.graph import Adjacency, look_up, spmm
 from gcl.views.base import Edges, GraphView, Step, as_linear
 from gcl.views.report import mask_picture, mask_report
 
@@ -88,8 +88,8 @@ class EdgeVAE(GraphView):
         Nodes are [B], ``other`` [B, m]; the divergence is a mean over nodes of sums over d.
         """
         z, mean, spread = self.encode(x, generator)
-        a, b = F.embedding(first, z), F.embedding(second, z)
-        c, a_wide = F.embedding(other, z), F.embedding(first, z)[:, None]
+        a, b = look_up(z, first), look_up(z, second)
+        c, a_wide = look_up(z, other), look_up(z, first)[:, None]
         rebuilt = F.softplus(-self.decoder(a * b)).mean() + F.softplus(self.decoder(a_wide * c)).mean()
         variance = spread.square()
         divergence = 0.5 * (mean.square() + variance - variance.clamp(min=1e-12).log() - 1).sum(1).mean()
@@ -150,7 +150,7 @@ class EdgeDenoiser(GraphView):
         """``generator``: BPR of the sum of the noisy layers; ``price``: that of open gates."""
         layers, price = self.forward(adj, h.detach(), self.beta, generator)
         z = torch.stack(layers).sum(0)
-        first, second, other = (F.embedding(n, z) for n in nodes)
+        first, second, other = (look_up(z, n) for n in nodes)
         gap = (first[:, None] * other).sum(-1) - (first * second).sum(-1, keepdim=True)
         return {"generator": F.softplus(gap).mean(), "price": self.price * price}
 

@@ -31,3 +31,14 @@ def test_zero_rows_have_a_finite_gradient(name):
 def test_no_parameters_is_an_error():
     with pytest.raises(ValueError, match="needs at least one parameter"):
         reg.all_parameters_square([])
+
+
+@pytest.mark.parametrize("name", ["norm_per_row", "embedding_norm"])
+def test_norms_have_the_gradients_of_torch(name):
+    generator = torch.Generator().manual_seed(0)
+    rows = [torch.randn(*s, dtype=torch.float64, generator=generator, requires_grad=True) for s in ((4, 3), (4, 2, 3))]
+    assert torch.autograd.gradcheck(getattr(reg, name), rows)
+    assert torch.autograd.gradgradcheck(getattr(reg, name), rows)
+    (ours,) = torch.autograd.grad(reg.embedding_norm(rows[0]), rows[0])
+    (theirs,) = torch.autograd.grad(torch.linalg.matrix_norm(rows[0]) / 4, rows[0])
+    torch.testing.assert_close(ours, theirs, rtol=1e-14, atol=0.0)

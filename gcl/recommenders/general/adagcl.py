@@ -1,13 +1,12 @@
 """AdaGCL: two learnt generators make the views, in five phases a batch."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from gcl.data import Batch, Dataset
 from gcl.encoders import LightGCNEncoder
 from gcl.errors import InputError
-from gcl.graph import Adjacency, propagate
+from gcl.graph import Adjacency, look_up, propagate
 from gcl.losses import BPR, Contrast, Objective
 from gcl.losses.regularisation import all_parameters_square
 from gcl.recommenders.base import Phase, Recommender
@@ -159,7 +158,7 @@ class AdaGCL(Recommender):
     def between(self, first: Tensor, second: Tensor, batch: Batch) -> Tensor:
         """The objective on the batch's users and items as one set."""
         nodes = torch.unique(torch.cat([batch.users, batch.items + self.num_users]))
-        return self.objective(F.embedding(nodes, first), F.embedding(nodes, second), nodes)
+        return self.objective(look_up(first, nodes), look_up(second, nodes), nodes)
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """Representations of users and of items, on the whole graph."""

@@ -5,12 +5,12 @@ from collections.abc import Callable
 from typing import Literal, get_args
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gcl.data import Batch, Dataset
 from gcl.encoders import LightGCNEncoder, Readout
 from gcl.errors import one_of
+from gcl.graph import look_up
 from gcl.losses import BPR, InfoNCE, Objective
 from gcl.recommenders.base import Phase, Recommender
 from gcl.recommenders.general.ranking import ranked_pairs, ranking_terms
@@ -27,11 +27,11 @@ def contrast(objective: Objective, first: Tensor, second: Tensor, ids: Tensor, w
     objective has a place for them.
     """
     unique = torch.unique(ids)
-    z1, z2 = F.embedding(unique, first), F.embedding(unique, second)
+    z1, z2 = look_up(first, unique), look_up(second, unique)
     if whole and objective.extra:
         rest = torch.ones(second.shape[0], dtype=torch.bool, device=ids.device).index_fill_(0, unique, False)
         others = rest.nonzero()[:, 0]
-        z2, unique = torch.cat([z2, F.embedding(others, second)]), torch.cat([unique, others])
+        z2, unique = torch.cat([z2, look_up(second, others)]), torch.cat([unique, others])
     return objective(z1, z2, unique)
 
 

@@ -8,6 +8,7 @@ from gcl.data import Batch, Dataset
 from gcl.encoders import LightGCNEncoder
 from gcl.encoders.readout import read
 from gcl.errors import InputError
+from gcl.graph import look_up
 from gcl.losses import BPR, InfoNCE, Objective
 from gcl.recommenders.base import Recommender
 from gcl.recommenders.general.contrastive import contrast, say_candidates
@@ -119,7 +120,7 @@ class NCL(Recommender):
     def prototype(self, table: Tensor, ids: Tensor, cluster: Tensor, centroids: Tensor) -> Tensor:
         """Mean over unique ids of -log softmax over centroids, at the own cluster."""
         unique = torch.unique(ids)
-        rows = F.normalize(F.embedding(unique, table), dim=1)
+        rows = F.normalize(look_up(table, unique), dim=1)
         return F.cross_entropy(rows @ centroids.T / self.prototype_temperature, cluster.index_select(0, unique))
 
     def tables(self) -> tuple[Tensor, Tensor]:

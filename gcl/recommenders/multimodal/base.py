@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gcl.data import Batch, Dataset, Pairs
 from gcl.encoders import LightGCNEncoder, Projection
 from gcl.errors import InputError, nearest
-from gcl.graph import Adjacency
+from gcl.graph import Adjacency, look_up
 from gcl.losses import Objective
 from gcl.recommenders.base import Recommender
 
@@ -127,7 +126,7 @@ class Rows:
 
     def take(self, table: Tensor) -> Tensor:
         """These rows of a table, [n, d]."""
-        return F.embedding(self.nodes, table)
+        return look_up(table, self.nodes)
 
     def rank(self, objective: Objective, y: Tensor) -> tuple[Tensor, list[Tensor]]:
         """:func:`ranking` of rows y [n, d]."""
@@ -142,7 +141,7 @@ class Rows:
         for objective, places, first in zip(objectives, (self.users, self.items), (0, self.first_item), strict=True):
             unique = torch.unique(places)
             ids = self.nodes.index_select(0, unique) - first
-            parts.append(objective(F.embedding(unique, z1), F.embedding(unique, z2), ids))
+            parts.append(objective(look_up(z1, unique), look_up(z2, unique), ids))
         return parts[0] + parts[1]
 
 
@@ -154,7 +153,7 @@ def ranking(
     ``users`` [U, d], ``items`` [I, d] are tables; ``user_rows`` are given where they are looked up already.
     """
     assert batch.negatives is not None, "the model's sampling declares negatives"
-    user = F.embedding(batch.users, users) if user_rows is None else user_rows
-    positive, negative = F.embedding(batch.items, items), F.embedding(batch.negatives, items)
+    user = look_up(users, batch.users) if user_rows is None else user_rows
+    positive, negative = look_up(items, batch.items), look_up(items, batch.negatives)
     value = objective(torch.linalg.vecdot(user, positive), torch.linalg.vecdot(negative, user[:, None]))
     return value, [user, positive, negative]

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from gcl.data import Batch, Dataset, Pairs
 from gcl.encoders import Projection
 from gcl.errors import InputError
+from gcl.graph import look_up
 from gcl.losses import BYOL, Objective
 from gcl.losses.regularisation import embedding_norm
 from gcl.recommenders.multimodal.base import Cold, Multimodal
@@ -88,7 +89,7 @@ class BM3(Multimodal):
         """Terms ``reconstruction``, ``alignment``, ``masking`` and ``reg``."""
         whole = self.online()
         (users, u), (items, i) = (torch.unique(ids, return_inverse=True) for ids in (batch.users, batch.items))
-        user, item = F.embedding(users, whole[0]), F.embedding(items, whole[1])
+        user, item = look_up(whole[0], users), look_up(whole[1], items)
         user_target, item_target = self.target(user), self.target(item)
         terms = {
             "reconstruction": self.gap(user, u, item_target, i, items + self.num_users)
@@ -109,8 +110,8 @@ class BM3(Multimodal):
 
     def gap(self, online: Tensor, rows: Tensor, target: Tensor, places: Tensor, ids: Tensor) -> Tensor:
         """s of predicted ``rows`` of the online side and ``places`` of the target, whose nodes have ``ids``."""
-        predicted = F.embedding(rows, self.predictor(online))
-        return self.objective(predicted, F.embedding(places, target), ids.index_select(0, places)) / 2
+        predicted = look_up(self.predictor(online), rows)
+        return self.objective(predicted, look_up(target, places), ids.index_select(0, places)) / 2
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """Predicted representations of users and of items."""

@@ -3,12 +3,11 @@
 from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gcl.data import Batch, Dataset
 from gcl.errors import InputError, nearest
-from gcl.graph import Adjacency, knn_graph, mixed, propagate
+from gcl.graph import Adjacency, knn_graph, look_up, mixed, propagate
 from gcl.losses import BPR, Objective
 from gcl.recommenders.multimodal.base import Cold, Multimodal, ranking
 
@@ -126,7 +125,7 @@ class FREEDOM(Multimodal):
         for projection in self.projected:
             has = projection.features.present.index_select(0, items)[place].all(1).nonzero().flatten()
             local = Batch(batch.users, place[has, 0], place[has, 1:])
-            users = F.embedding(has, user_rows)
+            users = look_up(user_rows, has)
             terms.append(ranking(self.objective, users, projection(items), local, users)[0])
         return torch.stack(terms).sum()
 

@@ -3,13 +3,13 @@
 from itertools import combinations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gcl.data import Batch, Dataset
 from gcl.encoders import DREAM, BehaviourFusion, Projection
 from gcl.encoders.modality import missing_rows_left_out
 from gcl.errors import InputError
+from gcl.graph import look_up
 from gcl.losses import BPR, MMD, InfoNCE, Objective
 from gcl.losses.regularisation import ego_square
 from gcl.recommenders.multimodal.base import Cold, Multimodal, Rows, bridge
@@ -139,7 +139,7 @@ class MambaRec(Multimodal):
         for first, second in combinations(range(len(refined)), 2):
             both = self.projected[first].features.present & self.projected[second].features.present
             rows = items[both.index_select(0, items)]
-            x, y = (F.embedding(rows, refined[m]) for m in (first, second))
+            x, y = (look_up(refined[m], rows) for m in (first, second))
             terms.append(self.alignment(x, y) if len(rows) > 1 else (x.sum() + y.sum()) * 0)
         return torch.stack(terms).mean()
 

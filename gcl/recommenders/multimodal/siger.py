@@ -3,13 +3,12 @@
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gcl.data import Batch, Dataset
 from gcl.encoders import AttentionFusion
 from gcl.errors import InputError
-from gcl.graph import cooccurrence_graph, mixed
+from gcl.graph import cooccurrence_graph, look_up, mixed
 from gcl.losses import BPR, GroupContrast, InfoNCE, Objective
 from gcl.losses.regularisation import ego_square
 from gcl.recommenders.multimodal.base import Cold, Multimodal, Rows, bridge
@@ -155,7 +154,7 @@ class SIGER(Multimodal):
         ids = at.nodes.index_select(0, places) - self.num_users
         there = torch.stack([part.features.present.index_select(0, ids) for part in self.projected]).all(0)
         places, ids = places[there], ids[there]
-        rows = [F.embedding(places, x) for x in (behaviour, *semantics)]
+        rows = [look_up(x, places) for x in (behaviour, *semantics)]
         if not len(ids):
             return torch.stack(rows).sum() * 0
         rows[0] = rows[0].detach() if self.detach_anchor else rows[0]

@@ -1,10 +1,10 @@
 """VBPR: matrix factorisation with a second half of the item that is read off its features."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gcl.data import Batch, Dataset
+from gcl.graph import look_up
 from gcl.losses import BPR, Objective
 from gcl.losses.regularisation import embedding_norm
 from gcl.recommenders.multimodal.base import Cold, Multimodal, ranking
@@ -53,7 +53,7 @@ class VBPR(Multimodal):
 
     def seen(self, items: Tensor | None = None) -> Tensor:
         """Both halves of ``items`` [n], of all without, [n, 2 dim]."""
-        ids = self.table if items is None else F.embedding(items, self.table)
+        ids = self.table if items is None else look_up(self.table, items)
         return torch.cat([ids, torch.stack([p(items) for p in self.projections]).sum(0)], 1)
 
     def losses(self, batch: Batch) -> dict[str, Tensor]:
