@@ -27,11 +27,32 @@ def plain_loss(a: Tensor, b: Tensor) -> Tensor:
     return (plain_side(a, b) + plain_side(b, a)) / 2
 
 
+def plain_infonce(a: Tensor, b: Tensor) -> Tensor:
+    """One direction between two views, float masks and all that the gradient needs kept."""
+    positive = torch.eye(len(a))
+    negative = 1.0 - positive
+    similarity = F.normalize(a) @ F.normalize(b).T / TEMPERATURE
+    share = torch.exp(similarity) * (positive + negative)
+    log = similarity - torch.log(share.sum(1, keepdim=True))
+    return -((log * positive).sum(1) / positive.sum(1)).mean()
+
+
+def infonce_task(job: dict[str, Any]) -> Callable[[], object]:
+    """Forward and backward of InfoNCE, one direction."""
+    from gcl.losses import InfoNCE
+
+    return both_gradients(job, InfoNCE(TEMPERATURE) if job["side"] == "gcl" else plain_infonce)
+
+
 def loss_task(job: dict[str, Any]) -> Callable[[], object]:
     """Forward and backward of NT-Xent."""
     from gcl.losses import NTXent
 
-    loss = NTXent(TEMPERATURE) if job["side"] == "gcl" else plain_loss
+    return both_gradients(job, NTXent(TEMPERATURE) if job["side"] == "gcl" else plain_loss)
+
+
+def both_gradients(job: dict[str, Any], loss: Callable[[Tensor, Tensor], Tensor]) -> Callable[[], object]:
+    """The gradients of a loss of two matrices of normal random rows."""
     generator = torch.Generator().manual_seed(0)
     a, b = (torch.randn(job["rows"], job["dim"], generator=generator).requires_grad_() for _ in range(2))
     return lambda: torch.autograd.grad(loss(a, b), (a, b))
