@@ -87,9 +87,14 @@ TRIALS: dict[str, list[dict[str, Any]]] = {
         for layers in (3, 5)
         for lr in (0.01, 0.001, 0.0001)
         for epochs in (10, 20, 100)
-    ]
+    ],
+    "ADGCL": [
+        {"model": {"budget": budget}, "train": {"lr": 0.001, "epochs": epochs, "batch_size": 32}}
+        for budget in (1.0, 2.0, 5.0, 10.0)
+        for epochs in (20, 40, 150)
+    ],
 }
-"""What is tried by method: for InfoGraph the grid of its paper."""
+"""What is tried by method: for InfoGraph the grid of its paper, for AD-GCL the two that its paper chooses on valid."""
 
 
 def tune(row: Row) -> None:
