@@ -1,6 +1,8 @@
 """What the README shows works as it is printed."""
 
+import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +37,20 @@ def test_own_parts_train_from_the_command_line(folder):
     assert (folder / "b/result.json").exists()
     composed = re.search(r"objective='(\{name: Contrast[^']*)'", README)
     run(folder, "-m", "gcl.cli", "train", "SimGCL", *short, f"objective={composed[1]}", "--out", "c")
+
+
+def test_own_features_and_a_table_of_items(folder):
+    import numpy as np
+
+    np.savez(
+        folder / "image.npz", values=np.random.default_rng(0).normal(size=(14, 6)), ids=[f"i{i}" for i in range(14)]
+    )
+    (folder / "items.csv").write_text("item,title\n" + "".join(f"i{i},Thing number {i}\n" for i in range(14)))
+    line = re.search(r"gcl (train MGCN ratings\.csv .*)", README)[1]
+    short = ["dim=8", "train.epochs=1", "evaluate.k=[5]", "train.metric=ndcg@5", "data.unseen=true", "--out", "m"]
+    run(folder, "-m", "gcl.cli", *shlex.split(line), *short)
+    told = json.loads(run(folder, "-m", "gcl.cli", "recommend", "m", "--users", "u0", "--k", "6", "--json"))
+    assert {row[0] for row in told["u0"]} & {"i12", "i13"}, "items that nobody has used are recommended"
 
 
 def test_an_objective_of_slots():

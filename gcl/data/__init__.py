@@ -9,6 +9,7 @@ from gcl.data.delimited import from_csv
 from gcl.data.fetch import fetch
 from gcl.data.graphs import Graphs, load_graphs
 from gcl.data.interactions import CSR, Interactions, TrainInteractions
+from gcl.data.items import read_items
 from gcl.data.leaks import Finding, leaks
 from gcl.data.lists import from_lists
 from gcl.data.load import load
@@ -63,6 +64,7 @@ __all__ = [
     "loader",
     "query",
     "ratio",
+    "read_items",
     "share",
     "with_modalities",
 ]

@@ -70,7 +70,7 @@ def read_atomic(
     """The raw rows of :func:`from_atomic`; ``rename`` gives item and user columns other names."""
     parts: Files = files["interactions"] if "interactions" in files else {p: files[p] for p in PARTS if p in files}
     rows = read_parts(parts, lambda path: read_inter(path, named, separator=separator))
-    sides = {role: _side(files[role], role, rename or {}) for role in ("items", "users") if role in files}
+    sides = {role: read_side(files[role], role, rename or {}) for role in ("items", "users") if role in files}
     where = str(files.get("interactions", files.get("train")))
     return Source(rows, where, items=sides.get("items"), users=sides.get("users"))
 
@@ -97,7 +97,7 @@ def _fields(path: Path, separator: str) -> list[str]:
     return fields
 
 
-def _side(path: Path, role: str, rename: dict[str, str]) -> "pl.DataFrame":
+def read_side(path: Path, role: str, rename: dict[str, str]) -> "pl.DataFrame":
     """A frame with ``id`` and the other columns of a ``.item`` or ``.user`` file."""
     import polars as pl
 

@@ -105,7 +105,7 @@ def read_ids(path: Path) -> np.ndarray:
     try:
         if path.suffix == ".npy":
             return _text(np.load(path, allow_pickle=False), str(path))
-        return np.array(path.read_text(encoding="utf-8-sig").splitlines(), dtype=str)
+        return np.array([n.strip() for n in path.read_text(encoding="utf-8-sig").rstrip().splitlines()], dtype=str)
     except InputError:
         raise
     except (OSError, ValueError, EOFError) as error:

@@ -14,6 +14,7 @@ from gcl.data.dataset import Dataset
 from gcl.data.delimited import read_csv
 from gcl.data.detect import FORMATS, Format, contents, detect
 from gcl.data.files import Files
+from gcl.data.items import read_items
 from gcl.data.lists import read_lists
 from gcl.data.locate import locate
 from gcl.data.mmrec import SUFFIX, read_mmrec
@@ -54,6 +55,8 @@ def load(
     valid: str | Path | None = None,
     test: str | Path | None = None,
     modalities: Mapping[str, Spec] | None = None,
+    items: str | Path | None = None,
+    unseen: bool = False,
     show: tuple[str, ...] = ("title",),
 ) -> Dataset:
     """The data set with a card's name, or at a path to a file or folder.
@@ -76,15 +79,20 @@ def load(
         train, valid, test: files of a given split.
         modalities: features of items by name, beside those of the set: a path (``.npy``, ``.npz``, ``.safetensors``),
             a mapping (:func:`gcl.data.with_modalities`), or None to leave one out.
+        items: a table of items with a header (:func:`gcl.data.read_items`), in place of the set's own.
+        unseen: True keeps the items of that table that have no row at all: a model that reads modalities can recommend
+            them.
         show: columns of items that are kept to be shown.
 
     Raises:
         InputError: whatever of this does not fit, with what to do.
     """
     named = {role: None if c is None else str(c) for role, c in _roles(user, item, time, value).items()}
+    told = None if items is None else read_items(items)
     plan = Plan(
-        min_value, min_user, min_item, split, ratios, order, seed, ordered, valid_from, test_from, modalities or {}
-    )
+        min_value, min_user, min_item, split, ratios, order, seed, ordered, valid_from, test_from, modalities or {},
+        told, unseen,
+    )  # fmt: skip
     parts = {name: Path(file) for name, file in zip(PARTS, (train, valid, test), strict=True) if file is not None}
     if parts:
         found = _from_files(_given(parts), Path(dataset).stem or str(dataset), named, separator, format, plan)

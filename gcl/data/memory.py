@@ -35,8 +35,8 @@ def from_arrays(
     lengths = {what: len(column) for what, column in columns.items() if column is not None}
     if len(set(lengths.values())) > 1:
         raise InputError(f"Columns must have one entry a row, got lengths {lengths}.")
-    series = [_series(what, column) for what, column in columns.items() if column is not None]
-    return prepare(Source(pl.DataFrame(series), name), plan, name)
+    found = [series(what, column) for what, column in columns.items() if column is not None]
+    return prepare(Source(pl.DataFrame(found), name), plan, name)
 
 
 def from_dataframe(
@@ -60,8 +60,8 @@ def from_dataframe(
 
     present = [str(column) for column in frame.columns]
     chosen = pick(present, {"user": user, "item": item, "time": time, "value": value}, name)
-    series = [_series(what, frame[column]) for what, column in chosen.items()]
-    return prepare(Source(pl.DataFrame(series), name), plan, name)
+    found = [series(what, frame[column]) for what, column in chosen.items()]
+    return prepare(Source(pl.DataFrame(found), name), plan, name)
 
 
 def from_scipy(
@@ -91,7 +91,8 @@ def from_scipy(
     return from_arrays(found[0], found[1], value=values, plan=plan, name=name)
 
 
-def _series(name: str, column: Any) -> "pl.Series":
+def series(name: str, column: Any) -> "pl.Series":
+    """A column of anything with entries, as polars has it."""
     import polars as pl
 
     if isinstance(column, pl.Series):

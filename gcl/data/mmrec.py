@@ -4,7 +4,6 @@ from pathlib import Path
 
 from gcl.data.atomic import Named, atomic_files, read_inter
 from gcl.data.dataset import Dataset
-from gcl.data.features import read_features
 from gcl.data.plan import Plan, prepare
 from gcl.data.table import Source
 from gcl.errors import InputError
@@ -17,12 +16,13 @@ def from_mmrec(path: Path | str, *, plan: Plan = Plan(), name: str | None = None
     """A data set from a folder in the layout of MMRec (Zhou, 2023), or from its ``.inter`` file.
 
     ``userID itemID [rating] [timestamp] x_label``: label 0 is train, 1 valid, 2 test. ``image_feat.npy`` becomes the
-    modality ``image``: row i belongs to the item with the integer id i. Features are read through a memory map, and
-    only the rows of items in the data set are kept, as float32; rows of zeros are marked missing.
+    modality ``image``: row i belongs to the item with the integer id i. Features are read when a model
+    asks for them, through a memory map, and only the rows of items in the data set are kept, as float32; rows of zeros
+    are marked missing.
 
     Raises:
-        InputError: files that are not there, features with another number of rows than there are item ids, or that
-            are not finite, and what :func:`gcl.data.plan.prepare` refuses.
+        InputError: files that are not there, and what :func:`gcl.data.plan.prepare` refuses; when they are asked for,
+            features with another number of rows than there are item ids, or that are not finite.
     """
     files, stem = atomic_files(Path(path))
     if "interactions" not in files:
@@ -35,4 +35,4 @@ def from_mmrec(path: Path | str, *, plan: Plan = Plan(), name: str | None = None
 def read_mmrec(inter: Path, features: dict[str, Path], named: Named | None = None, separator: str = "\t") -> Source:
     """The raw rows and features of :func:`from_mmrec`; ``features``: modality -> file."""
     rows = read_inter(inter, named or {}, LABEL, separator)
-    return Source(rows, str(inter), features={name: read_features(file) for name, file in features.items()})
+    return Source(rows, str(inter), features=features)

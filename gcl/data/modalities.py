@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gcl.data.dataset import Dataset
-from gcl.data.features import Features, align, array_features, read_features
+from gcl.data.features import align, array_features, read_features
 from gcl.data.modality import Modalities, Modality
 from gcl.data.text import Columns, encode_columns
 from gcl.errors import InputError, nearest
@@ -61,7 +61,7 @@ def with_modalities(data: Dataset, modalities: Mapping[str, Any]) -> Dataset:
 
 
 def collect(
-    found: Mapping[str, Features | Columns | Modality],
+    found: Mapping[str, Path | Columns | Modality],
     specs: Mapping[str, Any],
     item_ids: np.ndarray,
     known: np.ndarray,
@@ -69,7 +69,8 @@ def collect(
 ) -> Modalities:
     """Modalities of ``item_ids``: those of a source, and those of specifications, which go before.
 
-    Files and arrays are read and checked at once; columns are encoded when they are asked for.
+    What a specification names is read and checked at once; files of the source are read, and columns encoded, when
+    they are asked for.
     """
     entries: dict[str, Modality | Callable[[], Modality]] = {}
     for name in [*found, *(name for name in specs if name not in found)]:
@@ -77,6 +78,9 @@ def collect(
         if spec is None:
             if name not in found:
                 raise InputError(f"modalities: there is no {name!r} to leave out. {_there(found)}")
+            continue
+        if name not in specs and isinstance(spec, Path):
+            entries[name] = partial(_read, File(path=spec), item_ids, known)
             continue
         made = _entry(name, spec, item_ids, known, columns)
         if made is not None:
@@ -91,11 +95,9 @@ def _entry(
         if len(spec.values) != len(item_ids):
             raise InputError(f"modality {name!r} must have one row an item, {len(item_ids)}, got {len(spec.values)}.")
         return spec
-    if isinstance(spec, Features):
-        return align(spec, item_ids, known)
     told = spec if isinstance(spec, Columns) else parse(name, spec)
     if isinstance(told, File):
-        return align(read_features(told.path, told.ids, told.half, told.mapped), item_ids, known)
+        return _read(told, item_ids, known)
     if isinstance(told, Array):
         return align(array_features(told.values, f"modality {name!r}", told.ids, told.half), item_ids, known)
     wanted = [told.columns] if isinstance(told.columns, str) else told.columns
@@ -105,6 +107,10 @@ def _entry(
         return None
     made = partial(encode_columns, columns, wanted, dim=told.dim, encoder=told.encoder, seed=told.seed)
     return made() if missing else made
+
+
+def _read(file: File, item_ids: np.ndarray, known: np.ndarray) -> Modality:
+    return align(read_features(file.path, file.ids, file.half, file.mapped), item_ids, known)
 
 
 def parse(name: str, spec: Any) -> File | Columns | Array:

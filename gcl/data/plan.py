@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -11,12 +11,16 @@ import torch
 from gcl.data import splits
 from gcl.data.dataset import Dataset
 from gcl.data.filters import at_least, k_core
+from gcl.data.ids import encode
 from gcl.data.interactions import Interactions
 from gcl.data.modalities import collect
 from gcl.data.side import align
 from gcl.data.split import Split
 from gcl.data.table import PARTS, Source, Table
 from gcl.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    import polars as pl
 
 log = logging.getLogger("gcl.data")
 SplitKind = Literal["ratio", "leave_one_out", "by_time", "cold_items", "given"]
@@ -31,7 +35,9 @@ class Plan:
     ``min_item`` rows go, until none is left. ``ordered``: None takes time where the source has it, False forgets it,
     True takes the position of a row as its time where there is no time column. ``split``: None is ``given`` where the
     source has parts, else ``ratio``; what the other arguments mean is said by the makers in ``gcl.data.splits``.
-    ``modalities``: as :func:`gcl.data.with_modalities` takes them, beside those of the source.
+    ``modalities``: as :func:`gcl.data.with_modalities` takes them, beside those of the source. ``items``: a table of
+    items (:func:`gcl.data.read_items`) in place of the source's. ``unseen``: items of the table that the source has no
+    row of are in the data set, without rows; those that lost theirs above are not.
     """
 
     min_value: float | None = None
@@ -45,6 +51,8 @@ class Plan:
     valid_from: float | str | None = None
     test_from: float | str | None = None
     modalities: Mapping[str, Any] = field(default_factory=dict)
+    items: "pl.DataFrame | None" = None
+    unseen: bool = False
 
     def __post_init__(self) -> None:
         if self.split is not None and self.split not in KINDS:
@@ -68,8 +76,16 @@ def prepare(source: Source, plan: Plan, name: str, card: Mapping[str, Any] | Non
         InputError: a source without rows, columns that cannot be read, a filter that removes all, fewer than two users
             or items, a split that cannot be made.
     """
+    items = source.items if plan.items is None else plan.items
+    if plan.unseen and items is None:
+        raise InputError(f"unseen=True needs a table of items, and {source.origin} has none; name one with items=...")
     table = Table.of(source)
     known = table.item_ids
+    if plan.items is not None and not set(_ids(plan.items)) & set(known.tolist()):
+        raise InputError(
+            f"items: none of the ids of the table is an item's; it has ids such as {_ids(plan.items)[:1]}, "
+            f"{source.origin} items such as {str(known[0])!r}."
+        )
     if plan.split not in (None, "given"):
         table = replace(table, part=None)
     if plan.min_value is not None:
@@ -80,9 +96,11 @@ def prepare(source: Source, plan: Plan, name: str, card: Mapping[str, Any] | Non
     for kind, ids in (("user", table.user_ids), ("item", table.item_ids)):
         if len(ids) < 2:
             raise InputError(f"{source.origin} has one {kind} only, {str(ids[0])!r}; at least two are needed.")
+    if plan.unseen and items is not None:
+        table, known = _with_unseen(table, known, items)
     split = _split(table, plan, source.origin)
     _report(split)
-    columns = {} if source.items is None else align(source.items, table.item_ids, "item")
+    columns = {} if items is None else align(items, table.item_ids, "item")
     return Dataset(
         name=name,
         split=split,
@@ -93,6 +111,23 @@ def prepare(source: Source, plan: Plan, name: str, card: Mapping[str, Any] | Non
         modalities=collect(source.features, plan.modalities, table.item_ids, known, columns),
         card=card or {},
     )
+
+
+def _ids(items: "pl.DataFrame") -> list[str]:
+    """The ids of a table of items as text."""
+    import polars as pl
+
+    return items["id"].cast(pl.String).to_list()
+
+
+def _with_unseen(table: Table, known: np.ndarray, items: "pl.DataFrame") -> tuple[Table, np.ndarray]:
+    """The table with the items that are not ``known``, and those that are known then, in the order of ids."""
+    import polars as pl
+
+    new = np.setdiff1d(np.array(_ids(items)), known)
+    codes, ids = encode(pl.Series(np.concatenate([table.item_ids, new])), "items")
+    log.info("%d items of the table of items have no row", len(new))
+    return replace(table, item=codes[table.item], item_ids=ids), np.concatenate([known, new])
 
 
 def _split(table: Table, plan: Plan, origin: str) -> Split:

@@ -3,12 +3,12 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 
-from gcl.data.features import Features
 from gcl.data.ids import encode, numbers
 from gcl.data.text import Columns
 from gcl.errors import InputError
@@ -26,14 +26,14 @@ class Source:
 
     ``rows``: columns ``user``, ``item`` (external ids) and, where known, ``time``, ``value``, ``part`` (0 train,
     1 valid, 2 test). ``items``, ``users``: a frame with a column ``id`` each. ``features``: modality name -> its
-    rows. ``origin`` names the source in messages.
+    file, or columns to be encoded. ``origin`` names the source in messages.
     """
 
     rows: "pl.DataFrame"
     origin: str
     items: "pl.DataFrame | None" = None
     users: "pl.DataFrame | None" = None
-    features: Mapping[str, Features | Columns] = field(default_factory=dict)
+    features: Mapping[str, Path | Columns] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -90,15 +90,28 @@ def _terms(column: np.ndarray, name: str) -> list[list[str]]:
     """The terms of every item."""
     if column.dtype.kind in "US":
         return [re.findall(r"\w+", str(text).lower()) for text in column.tolist()]
-    if column.dtype == object:
-        return [[f"{name}={entry}" for entry in row] for row in column]
-    return [[] if value != value else [f"{name}={_number(value)}"] for value in column.tolist()]
+    return [_entries(entry, name) for entry in column.tolist()]
+
+
+def _entries(entry: Any, name: str) -> list[str]:
+    """The terms of one entry: words of text, entries of a list, a number; none of what is missing."""
+    if entry is None or (isinstance(entry, float) and entry != entry):
+        return []
+    if isinstance(entry, str):
+        return re.findall(r"\w+", entry.lower())
+    if isinstance(entry, (list, tuple, set, frozenset, np.ndarray)):
+        return [f"{name}={part}" for part in (sorted(entry) if isinstance(entry, (set, frozenset)) else entry)]
+    if isinstance(entry, (bool, int, float)):
+        return [f"{name}={_number(entry)}"]
+    raise InputError(f"text: column {name!r} must hold text, numbers or lists of them, got {entry!r}.")
 
 
 def _sentence(entry: Any) -> str:
+    if entry is None or (isinstance(entry, float) and entry != entry):
+        return ""
     if isinstance(entry, float):
-        return "" if entry != entry else _number(entry)
-    return ", ".join(map(str, entry)) if isinstance(entry, list) else str(entry)
+        return _number(entry)
+    return ", ".join(map(str, entry)) if isinstance(entry, (list, tuple, np.ndarray)) else str(entry)
 
 
 def _number(value: float) -> str:

@@ -115,6 +115,12 @@ def rank(
             f"candidates='cold' ranks items without train rows, and {part} of {data.name!r} has none of them; hold "
             "some out with data.split=cold_items, or choose candidates='full'."
         )
+    cold = int((data.train.by_item.counts == 0).sum())
+    if candidates == COLD and cutoffs[-1] >= cold:
+        raise InputError(
+            f"k must be smaller than {cold}, the number of items without train rows that candidates='cold' ranks, got "
+            f"{cutoffs[-1]}: a list of all of them tells nothing."
+        )
     users = _counted(data, relevant, part, min_train)
     rows = _block_rows(memory_bytes, data.num_items, len(users))
     protocol = Protocol(

@@ -29,8 +29,8 @@ def mixed(graphs: Sequence[Adjacency], shares: Sequence[float]) -> Adjacency:
     if len(kept) == 1 and kept[0][1] == 1:
         return kept[0][0]
     rows, cols = sizes.pop()
-    place = [g.row.long() * cols + g.indices.long() for g, _ in kept] or [torch.zeros(0, dtype=torch.int64)]
-    values = [g.values * share for g, share in kept] or [torch.zeros(0)]
+    place = [g.row.long() * cols + g.indices.long() for g, _ in kept] or [graphs[0].row.new_zeros(0, dtype=torch.int64)]
+    values = [g.values * share for g, share in kept] or [graphs[0].values.new_zeros(0)]
     edges, owner = torch.unique(torch.cat(place), return_inverse=True)
     total = torch.zeros(len(edges), device=edges.device).index_add_(0, owner, torch.cat(values))
     return Adjacency.from_edges(edges // cols, edges % cols, rows, cols, total)

@@ -13,6 +13,7 @@ from torch import Tensor
 from gcl.data import Dataset
 from gcl.errors import InputError, Interrupted
 from gcl.evaluation import Evaluation, evaluate
+from gcl.evaluation.protocol import COLD
 from gcl.recommenders import Recommender
 from gcl.training import checkpoint
 from gcl.training.board import Board
@@ -59,6 +60,11 @@ class Trainer:
         self.arguments = copy.deepcopy(model.arguments) if self.settings.refit else {}
         if self.settings.refit and not len(data.valid):
             raise InputError(f"train.refit needs a valid part to add to train, and {data.name!r} has none.")
+        if self.settings.refit and job.evaluate.get("candidates") == COLD:
+            raise InputError(
+                "train.refit cannot go with evaluate.candidates='cold': a model trained on valid, too, knows the cold "
+                "items of valid, and ranks them above those it does not know; leave one of the two out."
+            )
         self.model: Recommender = model.to(fabric.device)
         self.source = self.data = data if fabric.device.type == "cpu" else data.to(fabric.device)
         self.ledger = Ledger()

@@ -187,26 +187,34 @@ def test_wrong_features_are_errors(mmrec, write):
     for rows in (2, 4):
         np.save(file, np.zeros((rows, 2)))
         with pytest.raises(InputError, match=rf"image_feat\.npy must have a row for each .* 3 rows, got {rows}\.$"):
-            load(mmrec)
+            load(mmrec).modalities["image"]
     values = np.zeros((3, 2))
     values[1, 1] = np.nan
     np.save(file, values)
     with pytest.raises(InputError, match=r"image_feat\.npy: row 1 has entries that are NaN or infinite; mend"):
-        load(mmrec)
+        load(mmrec).modalities["image"]
     np.save(file, np.array([["a"]]))
     with pytest.raises(InputError, match=r"image_feat\.npy must be a matrix of numbers \[items, dim\], got <U1"):
-        load(mmrec)
+        load(mmrec).modalities["image"]
     file.write_bytes(b"nothing")
     with pytest.raises(InputError, match=r"^Cannot read the features .*image_feat\.npy"):
-        load(mmrec)
+        load(mmrec).modalities["image"]
     np.save(file, np.zeros((3, 2)))
     write("m/m.inter", "userID\titemID\tx_label\n0\tx\t0\n1\t2\t0\n")
     with pytest.raises(InputError, match=r"item ids must be row numbers from 0, got 'x'\.$"):
-        load(mmrec)
+        load(mmrec).modalities["image"]
     write("m/m.inter", "userID\titemID\tx_label\n0\t1\t0\n1\t2\t3\n")
     file.unlink()
     with pytest.raises(InputError, match=r"x_label must be 0 \(train\), 1 \(valid\) or 2 \(test\), but row 2 has 3\.$"):
         load(mmrec)
+
+
+def test_features_of_a_folder_are_read_when_asked_for_and_may_be_left_out_or_replaced(mmrec, tmp_path):
+    (mmrec / "image_feat.npy").write_bytes(b"nothing")
+    assert list(load(mmrec).modalities) == ["image"] and not load(mmrec).modalities.made()
+    assert not load(mmrec, modalities={"image": None}).modalities
+    np.save(tmp_path / "fine.npy", np.ones((3, 4)))
+    assert load(mmrec, modalities={"image": tmp_path / "fine.npy"}).modalities["image"].dim == 4
 
 
 def test_sparse_matrices(tmp_path):

@@ -29,7 +29,7 @@ def files(tmp_path):
     np.savez(tmp_path / "named.npz", values=VALUES, ids=IDS)
     np.savez(tmp_path / "one.npz", whatever=VALUES)
     np.save(tmp_path / "plain.npy", VALUES)
-    (tmp_path / "ids.txt").write_text("\n".join(IDS) + "\n")
+    (tmp_path / "ids.txt").write_text(" \n".join(IDS) + "\n\n")
     np.save(tmp_path / "ids.npy", IDS)
     save_file({"values": VALUES.astype(np.float16)}, tmp_path / "one.safetensors")
     save_file({"values": VALUES, "ids": np.arange(6)}, tmp_path / "numbered.safetensors")

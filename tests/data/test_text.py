@@ -14,6 +14,15 @@ from gcl.errors import InputError
 from gcl.testing import tiny_dataset
 
 
+def test_columns_of_objects_hold_text_numbers_lists_or_nothing():
+    column = np.empty(8, dtype=object)
+    column[:] = ["Star Wars", None, float("nan"), 3, 2.5, ["a", "b"], ("c",), np.array(["d"])]
+    assert _terms(column, "t") == [["star", "wars"], [], [], ["t=3"], ["t=2.5"], ["t=a", "t=b"], ["t=c"], ["t=d"]]
+    column[0] = {"a": 1}
+    with pytest.raises(InputError, match=r"^text: column 't' must hold text, numbers or lists of them, got {'a': 1}"):
+        _terms(column, "t")
+
+
 def test_text_is_encoded_and_empty_text_is_missing(caplog):
     data = tiny_dataset()
     columns = {

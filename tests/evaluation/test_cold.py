@@ -32,6 +32,12 @@ def test_cold_candidates_are_ranked_alone(make_data):
     assert train["recall@2/cold"].tolist() == [0.0, 0.0]
 
 
+def test_a_list_of_all_cold_items_is_refused(make_data):
+    data = make_data([[0, 1], [2, 0], [1]], [[3], [], []], [[4, 2], [1], [5, 0]], 6)
+    with pytest.raises(InputError, match=r"k must be smaller than 3, the number of items without train rows .*, got 3"):
+        evaluate(Scores(torch.rand(3, 6).tolist()), data, "test", k=[1, 3], candidates="cold")
+
+
 def test_without_cold_items_there_is_nothing_to_rank(make_data):
     data = make_data([[0, 1], [2]], [[], [1]], [[2], [0]], 3)
     with pytest.raises(InputError, match=r"test of '.*' has none of them; hold some out with data\.split=cold_items"):

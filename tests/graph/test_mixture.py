@@ -22,6 +22,12 @@ def test_a_mixture_is_the_sum_with_each_edge_once():
     assert mixed(graphs, [0, 0, 0]).num_edges == 0
 
 
+@pytest.mark.gpu
+def test_a_mixture_of_nothing_stays_on_its_device():
+    graph = cooccurrence_graph(tiny_dataset().train, 3).to("cuda")
+    assert mixed([graph], [0]).values.device.type == "cuda"
+
+
 def test_errors():
     data = tiny_dataset()
     graph, other = cooccurrence_graph(data.train, 3), knn_graph(torch.eye(4), 2)

@@ -13,6 +13,7 @@ from gcl.encoders import DREAM
 from gcl.errors import InputError
 from gcl.losses import BYOL, AnchorStar, InfoNCE, SogCLR
 from gcl.recommenders.multimodal.base import Multimodal
+from gcl.recommenders.multimodal.freedom import FREEDOM
 from gcl.testing import check_recommender, tiny_dataset
 from gcl.views import ModulusNoise
 
@@ -146,7 +147,7 @@ def test_defaults_are_the_published_ones(name, wanted):
 
 
 @pytest.mark.parametrize(("name", "xavier"), [("BM3", True), ("SIGER", True), ("MGCN", False), ("VBPR", False)])
-def test_projections_begin_as_published(name, xavier):
+def test_projections_begin_as_the_docstrings_say(name, xavier):
     data = tiny_dataset()
     values = torch.randn(18, 400, generator=torch.Generator().manual_seed(0))
     data = replace(data, modalities={"image": Modality(values, torch.ones(18, dtype=torch.bool))})
@@ -192,6 +193,22 @@ def test_a_hidden_modality_says_nothing(name):
     assert bool(torch.isfinite(scores(model, data)).all())
     with pytest.raises(InputError, match=rf"^{name} has no modality 'imag'\. Did you mean 'image'\?"):
         model.hide("imag")
+
+
+def test_weights_of_the_item_graph_grow_where_a_modality_is_missing():
+    data = tiny_dataset()
+    there = torch.arange(data.num_items) > 3
+    lacking = {n: Modality(m.values, there if n == "image" else m.present) for n, m in data.modalities.items()}
+    data = replace(data, modalities=lacking)
+    model = FREEDOM(data, neighbours=3, weights={"image": 9, "text": 1})
+    alone = FREEDOM(replace(data, modalities={"text": data.modalities["text"]}), neighbours=3)
+    rows = torch.eye(data.num_items)
+    torch.testing.assert_close((model.graph @ rows)[:4], (alone.graph @ rows)[:4])
+    weight = {"image": 0.9, "text": 0.1}
+    both = sum(weight[n] * (g @ rows) for n, g in zip(data.modalities, model.near, strict=True))
+    torch.testing.assert_close((model.graph @ rows)[4:], both[4:])
+    model.hide("image")
+    torch.testing.assert_close(model.graph @ rows, alone.graph @ rows)
 
 
 @pytest.mark.parametrize("name", NAMES)

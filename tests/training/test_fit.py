@@ -209,6 +209,9 @@ def test_refit(tmp_path, data):
     assert again.evaluate().metrics == run.result["metrics"]["test"]
     with pytest.raises(InputError, match="part must be test: this run was refitted"):
         again.evaluate("valid")
+    settings |= {"evaluate": {**settings.get("evaluate", {}), "candidates": "cold"}}
+    with pytest.raises(InputError, match=r"train\.refit cannot go with evaluate\.candidates='cold': a model"):
+        fit("BPRMF", data, **settings, out=tmp_path / "cold", progress=False)
 
 
 # --- recommend ------------------------------------------------------------------------------------------------------

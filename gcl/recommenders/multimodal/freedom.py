@@ -21,8 +21,8 @@ class FREEDOM(Multimodal):
     them (torch.multinomial, which the authors use, has a limit of 2^24). No other penalty.
     Zhou and Shen, FREEDOM (MM 2023); their image weight is 0.1, their text weight 0.9.
 
-    Features enter scores through A alone. A cold item is ranked by the ids of its neighbours. A hidden modality leaves
-    A, whose other weights grow to sum to 1.
+    Features enter scores through A alone. A cold item is ranked by the ids of its neighbours. For an item that
+    lacks modalities, and for all where one is hidden, the other weights grow to sum to 1.
 
     Args:
         data: what to learn from.
@@ -137,8 +137,14 @@ class FREEDOM(Multimodal):
 
     def mixture(self) -> Adjacency:
         """The item graph A of the modalities that some item has."""
-        left = [w * bool(p.features.present.any()) for w, p in zip(self.weights, self.projected, strict=True)]
-        return mixed([g for g in self.near if isinstance(g, Adjacency)], [w / (sum(left) or 1) for w in left])
+        have = [p.features.present for p in self.projected]
+        left = [w * bool(h.any()) for w, h in zip(self.weights, have, strict=True)]
+        shares = [w / (sum(left) or 1) for w in left]
+        graph = mixed([g for g in self.near if isinstance(g, Adjacency)], shares)
+        if all(bool(h.all()) or not bool(h.any()) for h in have):
+            return graph
+        total = torch.stack([w * h for w, h in zip(shares, have, strict=True)]).sum(0).to(graph.values.device)
+        return graph.with_values(graph.values / total.index_select(0, graph.row))
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """Representations of users and of items, on the whole graph."""

@@ -15,7 +15,8 @@ class VBPR(Multimodal):
 
     Loss = BPR(s_ui, s_uj) + reg * (||[p t]_u||_F + ||[q x]_i||_F + ||[q x]_j||_F) / B over the rows of a batch, x the
     projected features, norms not squared. Features are frozen; only rows of the batch are projected. No biases of
-    users and items, as in MMRec's form. A cold item has no q_i. He and McAuley, VBPR (AAAI 2016).
+    users and items, as in MMRec's form. A cold item has no q_i. Projections begin as ``nn.Linear`` has them; MMRec's
+    begin Xavier-normal without bias. He and McAuley, VBPR (AAAI 2016).
 
     Args:
         data: what to learn from.
