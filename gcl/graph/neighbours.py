@@ -43,7 +43,8 @@ def knn_graph(
     if weights not in ("cosine", "one"):
         raise InputError(f"weights must be 'cosine' or 'one', got {weights!r}.")
     rows = _directions(features, present)
-    x = F.normalize(features.detach().index_select(0, rows).float(), dim=1)
+    kept = features.detach() if len(rows) == len(features) else features.detach().index_select(0, rows)
+    x = F.normalize(kept.float(), dim=1)
     count, take = len(rows), min(k, len(rows) - (not loops))
     near, cosine = [], []
     for block in torch.arange(count, device=x.device).split(_block(count, memory_bytes)):

@@ -15,7 +15,7 @@ from gcl.errors import InputError
 from gcl.training.files import replacing, write_text
 
 PARTS = ("train", "valid", "test")
-PAIRS, FACTS, FEATURES = "interactions.npz", "dataset.json", "modalities.npz"
+PAIRS, FACTS = "interactions.npz", "dataset.json"
 
 
 UNREADABLE = (OSError, ValueError, LookupError, TypeError, EOFError, BadZipFile)
@@ -40,9 +40,10 @@ def write(folder: Path, data: Dataset, settings: Mapping[str, Any] | None = None
     """Store a data set, and the settings that it was loaded under. ``dataset.json`` is written last."""
     folder.mkdir(parents=True, exist_ok=True)
     _write_arrays(folder / PAIRS, _pairs(data.split))
-    if data.modalities:
-        stored = [(f"{n}/{key}", getattr(m, key)) for n, m in data.modalities.items() for key in ("values", "present")]
-        _write_arrays(folder / FEATURES, {name: tensor.cpu().numpy() for name, tensor in stored})
+    for name, modality in data.modalities.items():
+        for path, tensor in zip(_features(folder, name), (modality.values, modality.present), strict=True):
+            with replacing(path) as temporary, temporary.open("wb") as file:
+                np.save(file, tensor.cpu().numpy(), allow_pickle=False)
     facts = {
         "name": data.name,
         "num_users": data.num_users,
@@ -102,7 +103,6 @@ def _unreadable(folder: Path, error: BaseException) -> InputError:
 
 def _dataset(folder: Path, facts: Mapping[str, Any]) -> Dataset:
     arrays = _read_arrays(folder / PAIRS)
-    features = _read_arrays(folder / FEATURES) if facts["modalities"] else {}
     return Dataset(
         name=facts["name"],
         split=_split(arrays, facts),
@@ -110,7 +110,7 @@ def _dataset(folder: Path, facts: Mapping[str, Any]) -> Dataset:
         item_ids=_decode(facts["ids"]["item"]),
         item_columns={name: _decode(column) for name, column in facts["item_columns"].items()},
         user_columns={name: _decode(column) for name, column in facts["user_columns"].items()},
-        modalities={name: _modality(features, name) for name in facts["modalities"]},
+        modalities={name: _modality(folder, name) for name in facts["modalities"]},
         card=facts["card"],
     )
 
@@ -139,8 +139,15 @@ def _split(arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> Split:
     return Split(**parts, made=facts["made"])
 
 
-def _modality(features: Mapping[str, np.ndarray], name: str) -> Modality:
-    return Modality(*(torch.from_numpy(features[f"{name}/{key}"]) for key in ("values", "present")))
+def _features(folder: Path, name: str) -> tuple[Path, Path]:
+    """The files of a modality: its values, and which rows are present."""
+    return folder / f"modality-{name}.npy", folder / f"modality-{name}-present.npy"
+
+
+def _modality(folder: Path, name: str) -> Modality:
+    """Mapped from its file, copied on write: it takes no memory of its own."""
+    values, present = (np.load(path, mmap_mode="c", allow_pickle=False) for path in _features(folder, name))
+    return Modality(torch.from_numpy(values), torch.from_numpy(present))
 
 
 def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
