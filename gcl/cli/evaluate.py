@@ -1,13 +1,16 @@
 """``gcl evaluate``: the figures of a run again, under its own protocol or another."""
 
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gcl.cli import tables
 from gcl.cli.console import Json, Output, RunFolder
 from gcl.errors import InputError
+
+if TYPE_CHECKING:
+    from gcl.recommenders import Recommender
 
 
 class Part(StrEnum):
@@ -21,6 +24,7 @@ def evaluate(
     run: RunFolder,
     settings: Annotated[list[str] | None, typer.Argument(metavar="[evaluate.key=value ...]")] = None,
     split: Annotated[Part, typer.Option(help="The part to evaluate on.")] = Part.test,
+    hide: Annotated[list[str] | None, typer.Option(help="A modality that is taken from all items first.")] = None,
     json: Json = False,
 ) -> None:
     """Evaluate a run with the weights it chose; settings of the section evaluate may be changed."""
@@ -29,9 +33,13 @@ def evaluate(
     output = Output(json)
     changed = _changes(settings or [])
     loaded = load_run(run)
+    if hide:
+        _hide(loaded.model, hide)
     found = loaded.evaluate(split.value, **changed)
     output.line(f"{loaded.config.name} on {loaded.config.dataset}, seed {loaded.environment['seed']}")
     output.line(found.protocol.describe())
+    if hide:
+        output.line(f"without {', '.join(hide)}")
     tables.metrics(output, {split.value: found.metrics})
     tables.groups(output, found.groups)
     if found.cold:
@@ -49,9 +57,18 @@ def evaluate(
             "seconds": stored.get("seconds"),
             "peak_mb": stored.get("peak_mb"),
             "cold": found.cold,
+            "hidden": hide or [],
             "run": str(loaded.path),
         }
     )
+
+
+def _hide(model: "Recommender", names: list[str]) -> None:
+    from gcl.recommenders.multimodal.base import Multimodal
+
+    if not isinstance(model, Multimodal):
+        raise InputError(f"--hide {names[0]}: {type(model).__name__} has no modalities to take away; leave it out.")
+    model.hide(*names)
 
 
 def _changes(settings: list[str]) -> dict[str, Any]:

@@ -24,6 +24,11 @@ def test_features_of_files_train_cold_items_and_print(table, tmp_path):
     (tmp_path / "look.npz").unlink()
     again = good("evaluate", tmp_path / "run", "--json").json["metrics"]["test"]
     assert again == told.json["metrics"]["test"]
+    blind = good("evaluate", tmp_path / "run", "--hide", "look", "--json").json
+    assert blind["hidden"] == ["look"] and blind["metrics"]["test"] != again
+    assert "without look" in good("evaluate", tmp_path / "run", "--hide", "look").out
+    wrong = gcl("evaluate", tmp_path / "run", "--hide", "lok")
+    assert wrong.code == 2 and "VBPR has no modality 'lok'. Did you mean 'look'?" in " ".join(wrong.err.split())
     full = good("evaluate", tmp_path / "run", "evaluate.candidates=full", "--json").json["metrics"]["test"]
     assert "recall@1" in full
     assert len(good("recommend", tmp_path / "run", "--users", "u 1", "--k", "3", "--json").json["u 1"]) == 3
@@ -51,3 +56,11 @@ def test_without_features_the_message_says_how_to_give_them(table, tmp_path):
     called = gcl("train", "BM3", table, *QUICK, "--out", tmp_path / "run")
     assert called.code == 2
     assert "data.modalities={image: image.npy}" in called.err
+
+
+def test_a_model_without_modalities_has_none_to_hide(table, tmp_path):
+    good("train", "BPRMF", table, *QUICK, "--out", tmp_path / "run")
+    told = gcl("evaluate", tmp_path / "run", "--hide", "look")
+    assert told.code == 2 and "--hide look: BPRMF has no modalities to take away; leave it out." in " ".join(
+        told.err.split()
+    )
