@@ -80,7 +80,8 @@ def write_settings(grid: Mapping[str, Any], model: str, settings: Mapping[str, A
     """The tuned file of a model on a data set."""
     target = CONFIGS / model.lower() / f"{grid['dataset']}.yaml"
     target.parent.mkdir(parents=True, exist_ok=True)
-    head = f"# Chosen on valid by {grid['metric']} among six trials of benchmarks/grids.\n"
+    count = len(grid["models"][model]["trials"])
+    head = f"# Chosen on valid by {grid['metric']} among {count} trials of benchmarks/grids/{grid['file']}.\n"
     target.write_text(head + yaml.safe_dump(nested(settings), sort_keys=False))
 
 
@@ -91,7 +92,7 @@ def finish(grid: Mapping[str, Any], model: str, runs: Path) -> dict[str, Any]:
     results = [run(grid, model, full, seed, runs / f"{model}-seed{seed}") for seed in grid["seeds"]]
     closed = not any(r["epochs"] for r in results)
     stored = {k: v for k, v in full.items() if not k.startswith(("evaluate.", "train.") if closed else "evaluate.")}
-    if stored and "model" not in grid["models"][model]:
+    if stored and trials and "model" not in grid["models"][model]:
         write_settings(grid, model, stored)
     names = [n for n in results[0]["metrics"]["test"] if n in SHOWN]
     test = {n: [r["metrics"]["test"][n] for r in results] for n in names}
@@ -171,7 +172,7 @@ def main() -> None:
     parser.add_argument("--models", default="", help="comma-separated; default all of the grid")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    grid = yaml.safe_load(options.grid.read_text())
+    grid = {**yaml.safe_load(options.grid.read_text()), "file": options.grid.name}
     stored = RESULTS / f"quality-{options.grid.stem}.json"
     for model in options.models.split(",") if options.models else list(grid["models"]):
         start = time.monotonic()
