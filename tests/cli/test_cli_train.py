@@ -213,9 +213,11 @@ def features_folder(folder, values):
     ],
 )
 def test_bad_features(tmp_path, values, text):
-    called = gcl("train", "Popularity", features_folder(tmp_path / "small", values), "--out", tmp_path / "run")
+    folder = features_folder(tmp_path / "small", values)
+    called = gcl("train", "VBPR", folder, *QUICK, "--out", tmp_path / "run")
     assert called.code == 2, called.out + called.err
     assert text in called.err
+    good("train", "Popularity", folder, *QUICK, "--out", tmp_path / "blind")
 
 
 def test_cold_users_are_counted_and_named(tmp_path):
