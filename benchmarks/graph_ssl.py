@@ -8,7 +8,8 @@ views, split and probe. A cell is stored when it is done and not run again: call
 rows stand beside the same encoder as it was initialised, under the same probe and folds; the difference is paired by
 seed and has the 95 % interval of the t distribution over seeds. One thread. ``--quick`` runs one seed of what takes
 seconds, and stores nothing. ``--tune`` tries the settings of ``TRIALS`` on seed 0, stores the probe's accuracy on valid
-(the folds within) of each, and writes the best to ``configs``; test decides nothing.
+of each, and writes the best to ``configs``. Valid is the mean of the folds within over all outer folds: one choice for
+all folds, not nested, so that labels of every graph take part in it; the test score of no fold does.
 """
 
 import argparse
@@ -112,7 +113,8 @@ def tune(row: Row) -> None:
     best = max(told, key=lambda t: t["valid"])["settings"]
     (CELLS / f"tuned-{row.name}.json").write_text(json.dumps(told, indent=1) + "\n")
     file = CONFIGS / row.method.lower() / f"{row.graph}.yaml"
-    head = f"# Chosen by the probe's folds within train among the {len(told)} trials of benchmarks/graph_ssl.py.\n"
+    told_by = f"the {len(told)} trials of benchmarks/graph_ssl.py, one choice for all folds"
+    head = f"# Chosen by the probe's folds within train among {told_by}.\n"
     file.write_text(head + yaml.safe_dump(best, sort_keys=False))
 
 

@@ -63,8 +63,8 @@ class Graphs:
 
     @property
     def num_classes(self) -> int:
-        """Number of classes."""
-        return int(self.labels.max()) + 1
+        """Number of classes that some label names."""
+        return len(self.labels[self.labels >= 0].unique())
 
     @cached_property
     def digest(self) -> str:
@@ -270,11 +270,14 @@ def _checked(data: "Data", name: str, graphs: int) -> "Data":
         data.y = torch.full((1 if graphs > 1 else size,), -1, device=data.edge_index.device)
     if data.y.numel() != 1 and (graphs > 1 or data.y.numel() != size):
         allowed = "one label a graph" if graphs > 1 else f"one label a node, [{size}], or one of the graph, [1]"
-        raise InputError(f"{name}: y must be {allowed}, got {list(data.y.shape)}.")
+        raise InputError(f"{name}: y must be {allowed}, got {list(data.y.shape)}; without y it trains unlabelled.")
     y = data.y.reshape(-1)
     if bool((y != y.long()).any()):
         wrong = y[y != y.long()][0].item()
-        raise InputError(f"{name}: y must hold classes, whole numbers from 0 and -1 for unknown, got {wrong:g}.")
+        raise InputError(
+            f"{name}: y must hold classes, whole numbers from 0 and -1 for unknown, got {wrong:g}; without y it "
+            "trains unlabelled."
+        )
     try:
         data.validate()
     except ValueError as error:

@@ -40,6 +40,8 @@ class GCN(nn.Module):
         super().__init__()
         if not channels:
             raise ValueError("channels must name the width of at least one layer, got none.")
+        if min(channels) < 1:
+            raise ValueError(f"channels must be widths of at least 1, got {list(channels)}.")
         if act not in ACTIVATIONS:
             raise ValueError(f"act must be 'relu', 'prelu' or 'rrelu', got {act!r}.")
         self.in_channels, self.out_channels = in_channels, channels[-1]
@@ -95,6 +97,8 @@ class GIN(nn.Module):
         super().__init__()
         if layers < 1:
             raise ValueError(f"layers must be at least 1, got {layers}.")
+        if hidden < 1:
+            raise ValueError(f"hidden must be at least 1, got {hidden}.")
         self.in_channels, self.out_channels = in_channels, hidden * (layers if concat else 1)
         self.concat = concat
         widths = [in_channels] + [hidden] * layers
@@ -128,12 +132,15 @@ class GIN(nn.Module):
 
 
 def summing(edge_index: Tensor, size: int, weight: Tensor | None = None, loops: bool = False) -> Adjacency:
-    """The graph whose product sums messages: A[target, source] = weight; ``loops``: every node has one, of weight 1."""
+    """The graph whose product sums messages: A[target, source] = weight; ``loops``: every node has one, of
+    the weight that it has there or of 1."""
     source, target = edge_index
     if loops:
         apart = (source != target).nonzero()[:, 0]
         own = torch.arange(size, device=source.device)
         source, target = (torch.cat([ends.index_select(0, apart), own]) for ends in (source, target))
         if weight is not None:
-            weight = torch.cat([weight.index_select(0, apart), weight.new_ones(size)])
+            loop = (edge_index[0] == edge_index[1]).nonzero()[:, 0]
+            kept = weight.new_ones(size).index_put((edge_index[0].index_select(0, loop),), weight.index_select(0, loop))
+            weight = torch.cat([weight.index_select(0, apart), kept])
     return Adjacency.from_edges(target, source, size, size, weight)

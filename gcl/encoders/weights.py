@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gcl.errors import InputError
+
 
 @contextmanager
 def edge_weights(encoder: nn.Module, edge_index: Tensor, weight: Tensor) -> Iterator[None]:
@@ -24,16 +26,22 @@ def edge_weights(encoder: nn.Module, edge_index: Tensor, weight: Tensor) -> Iter
 
     Raises:
         ValueError: weights of another number than edges, or, when a layer runs, messages over other edges.
+        InputError: an encoder without such a layer, on which weights would not act.
     """
     from torch_geometric.nn import MessagePassing
 
     if weight.shape != edge_index.shape[1:]:
         raise ValueError(f"weight must be one an edge, [{edge_index.shape[1]}], got {tuple(weight.shape)}.")
+    layers = [layer for layer in encoder.modules() if isinstance(layer, MessagePassing)]
+    if not layers:
+        raise InputError(
+            f"{type(encoder).__name__} would ignore weights of edges: it has no layer of torch_geometric and no "
+            "argument edge_weight; give its forward one, or take data.edge_weight away."
+        )
     with ExitStack() as stack:
-        for layer in encoder.modules():
-            if isinstance(layer, MessagePassing):
-                for hook in _hooks(layer, edge_index, weight):
-                    stack.callback(hook.remove)
+        for layer in layers:
+            for hook in _hooks(layer, edge_index, weight):
+                stack.callback(hook.remove)
         yield
 
 

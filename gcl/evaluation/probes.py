@@ -79,6 +79,7 @@ def probe(z: Tensor, graphs: Graphs, settings: ProbeSettings | None = None, seed
     if not bool(torch.isfinite(z).all()):
         raise InputError("z holds values that are not finite; the encoder has diverged: lower the learning rate.")
     name = fitting(settings.protocol, graphs)
+    y = _dense(y)
     measured = [_once(name, z, y, graphs, settings, seed, run) for run in range(settings.runs)]
     values = tuple(100 * m.pop("accuracy") for m in measured)
     mean = math.fsum(values) / len(values)
@@ -86,6 +87,13 @@ def probe(z: Tensor, graphs: Graphs, settings: ProbeSettings | None = None, seed
     details = {key: 100 * math.fsum(m[key] for m in measured) / len(measured) for key in measured[0]}
     told = {**settings.model_dump(mode="json"), "protocol": name, "seed": seed, "data": graphs.digest}
     return Probe(name, mean, spread, len(values), values, details, told)
+
+
+def _dense(y: Tensor) -> Tensor:
+    """Labels from 0 without gaps, unknown ones -1."""
+    out = torch.full_like(y, -1)
+    out[y >= 0] = y[y >= 0].unique(return_inverse=True)[1]
+    return out
 
 
 def split(y: Tensor, shares: tuple[float, float], generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
@@ -128,9 +136,12 @@ def fitting(protocol: Protocol | None, graphs: Graphs) -> Protocol:
     classes = len(graphs.labels[graphs.labels >= 0].unique())
     if classes < 2:
         raise InputError(f"probe: {graphs.name} must have labels of two classes or more, got {classes}.")
+    _, count = graphs.labels[graphs.labels >= 0].unique(return_counts=True)
     public = graphs.level == "node" and all(mask in graphs.data for mask in MASKS)
     if protocol is None:
-        return "svm-10" if graphs.level == "graph" else "public-val" if public else "rand-20/80-sk"
+        protocol = "svm-10" if graphs.level == "graph" else "public-val" if public else "rand-20/80-sk"
+    if protocol == "svm-10" and graphs.level == "graph":
+        _enough(protocol, graphs, int(count.sort().values[-2]), 10, "graphs in each of two classes")
     if protocol.startswith("public") and not public:
         raise InputError(
             f"probe: protocol {protocol} needs a published split of nodes, and {graphs.name} has none; take "
@@ -156,13 +167,14 @@ def _once(
     if name == "kmeans":
         return cluster(F.normalize(z[known], dim=1), y[known], seed)
     if name == "svm-10":
-        _enough(name, graphs, int(torch.bincount(y[known]).max()), 10, "graphs of one class")
         return support(z[known], y[known], seed)
     if name in SHARES:
         train, _, test = split(y, (SHARES[name], 0.0), generator)
         halves = name == "rand-20/80-sk"
         _enough(name, graphs, len(train), 4 if halves else 5, "labelled rows for train")
         _enough(name, graphs, len(y[train].unique()), 2, "classes in train")
+        if not halves:
+            _enough(name, graphs, int(torch.bincount(y[train]).max()), 5, "rows of one class in train")
         return logistic(F.normalize(z, dim=1), y, train, test, seed, halves)
     if name == "few":
         train, valid, test = few(y, settings.labels, generator)

@@ -51,6 +51,8 @@ class Method(Recorded, nn.Module, ABC):
     level: Level = "node"
     """What is represented: every node, or every graph of a batch."""
     objective_kinds: ClassVar[tuple[Kind, ...]] = ("pair",)
+    supervised: ClassVar[bool] = False
+    """Whether it learns from ``y``: a probe of the same labels is made when it is asked for alone."""
     reference: ClassVar[str] = ""
 
     def __init__(self, encoder: nn.Module) -> None:
@@ -161,10 +163,16 @@ def represent(encoder: nn.Module, data: "Data", level: Level) -> Tensor:
 
 
 def reset(module: nn.Module) -> nn.Module:
-    """The module with new parameters, by its own ``reset_parameters`` or those of its parts."""
-    own = getattr(module, "reset_parameters", None)
+    """The module with new parameters, by its own ``reset_parameters`` or those of its parts.
+
+    Raises:
+        InputError: parameters that nothing would make anew.
+    """
+    own = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
     if own is not None:
         own()
+    elif next(module.parameters(recurse=False), None) is not None:
+        raise InputError(f"{type(module).__name__} has parameters of its own and needs a method reset_parameters().")
     else:
         for part in module.children():
             reset(part)

@@ -57,6 +57,8 @@ class BGRL(Method):
         if prepared(self.views, encoder):
             raise ValueError("views of BGRL cannot be adversarial: it has nothing that they could maximise safely.")
         self.objective = objective.build(0, self.channels)
+        if predictor < 1:
+            raise ValueError(f"predictor must be a width of at least 1, got {predictor}.")
         self.target = reset(copy.deepcopy(encoder)).requires_grad_(False)
         self.predictor = nn.Sequential(
             nn.Linear(self.channels, predictor), nn.PReLU(), nn.Linear(predictor, self.channels)

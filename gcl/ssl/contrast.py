@@ -129,6 +129,8 @@ def projector(channels: int, hidden: int | None, act: type[nn.Module]) -> nn.Mod
     """Linear, activation, linear, back to the width it came from; none where ``hidden`` is None."""
     if hidden is None:
         return nn.Identity()
+    if hidden < 1:
+        raise ValueError(f"projection must be a width of at least 1, or None for none, got {hidden}.")
     return nn.Sequential(nn.Linear(channels, hidden), act(), nn.Linear(hidden, channels))
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gcl.encoders.gnn import GCN
+from gcl.errors import InputError
 from gcl.losses import Discriminator, Objective
 from gcl.ssl.base import Method, encode, pooled
 from gcl.views import DataView, ShuffleFeature, Views, augment
@@ -51,6 +52,11 @@ class DGI(Method):
         """Term ``discriminate``."""
         corrupted = augment(self.corruption, data, generator)
         true, false = encode(self.encoder, data), encode(self.encoder, corrupted)
+        if len(false) != len(true):
+            raise InputError(
+                f"DGI's corruption must keep all nodes, but {len(true)} became {len(false)}; take "
+                "ShuffleFeature, or another view of features or edges."
+            )
         sizes = torch.bincount(graphs_of(data)[0], minlength=graphs_of(data)[1]).clamp(min=1)
         summary = torch.sigmoid(pooled(true, data) / sizes[:, None])
         positive = self.scores(true, summary, graphs_of(data)[0])

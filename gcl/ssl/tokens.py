@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from gcl.encoders.gnn import GCN
 from gcl.errors import InputError
 from gcl.losses import Objective, SupCon
 from gcl.ssl.base import Method, encode
@@ -16,8 +17,6 @@ from gcl.ssl.contrast import give
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
-
-    from gcl.encoders.gnn import GCN
 
 WORD = re.compile(r"[^\W\d_]{2,}")
 DENSE = 1024
@@ -97,6 +96,7 @@ class TokenContrast(Method):
         anchors: words of a class in a step, before their neighbours.
     """
 
+    supervised = True
     reference = "Ghosh et al., SAC 2022"
     objective_kinds = ("labelled",)
 
@@ -138,10 +138,8 @@ class TokenContrast(Method):
         return torch.unique(torch.cat([chosen, drawn]))
 
     @staticmethod
-    def default_encoder(in_channels: int, hidden: int = 64) -> "GCN":
+    def default_encoder(in_channels: int, hidden: int = 64) -> GCN:
         """Two layers of one width, ReLU between."""
-        from gcl.encoders.gnn import GCN
-
         return GCN(in_channels, (hidden, hidden), last=False)
 
 

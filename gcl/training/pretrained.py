@@ -131,7 +131,7 @@ def pretrain_resolved(
     run.check_free()
     graphs = load_graphs(source, **config.data)
     method = make(config, graphs, seed)
-    if _probed(config, graphs):
+    if _probed(config, graphs, method):
         fitting(ProbeSettings(**config.probe).protocol, graphs)
     with locked(run.path):
         run.start()
@@ -225,7 +225,7 @@ def _finish(
         safetensors.torch.save_file(weights, temporary)
     began = time.monotonic()
     z = embed(method, trainer.graphs, device)
-    found = probe(z, graphs, ProbeSettings(**config.probe), seed) if _probed(config, graphs) else None
+    found = probe(z, graphs, ProbeSettings(**config.probe), seed) if _probed(config, graphs, method) else None
     _show(run, z, graphs, trainer.epoch)
     run.write_result(
         {
@@ -240,9 +240,9 @@ def _finish(
     return Pretrained(run.path, None if config.dataset != "data" else list(graphs.graphs))
 
 
-def _probed(config: Pretraining, graphs: Graphs) -> bool:
-    """Whether there are labels to probe with; a protocol that was asked for is an error without."""
-    return graphs.labelled or config.probe["protocol"] is not None
+def _probed(config: Pretraining, graphs: Graphs, method: Any) -> bool:
+    """Whether there are labels to probe with that were not learnt from, or a protocol was asked for."""
+    return (graphs.labelled and not getattr(method, "supervised", False)) or config.probe["protocol"] is not None
 
 
 def figures(config: Pretraining, found: Probe | None, seconds: float, path: Path) -> dict[str, Any]:

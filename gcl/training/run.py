@@ -65,8 +65,7 @@ class RunDirectory:
         state = "a finished run" if self.finished else "a run that can go on" if self.resumable else ""
         if state:
             raise InputError(
-                f"out: {self.path} holds {state}. Continue it with gcl train --resume {self.path}, "
-                "or choose another folder."
+                f"out: {self.path} holds {state}. Continue it with --resume {self.path}, or choose another folder."
             )
 
     def write_config(self, text: str) -> None:

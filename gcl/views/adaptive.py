@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 Centrality = Literal["degree", "pagerank", "eigenvector"]
 NAMES = ("degree", "pagerank", "eigenvector")
 EPS = 1e-8
+EQUAL = 1e-5
+"""Relative spread below which scores are equal: more than float32 rounds."""
 
 
 class AdaptiveDropEdge(DataView):
@@ -101,16 +103,16 @@ class AdaptiveMaskFeature(DataView):
 def centrality(data: "Data", kind: Centrality) -> Tensor:
     """How central every node is in its graph, [N], from 0.
 
-    ``degree``: sum of weights of its edges. ``pagerank``: x = (1 - d) + d Σ x_v w_vu / degree_v, d = 0.85, 100 steps
-    from 1; the mean is at most 1. ``eigenvector``: that of the largest eigenvalue of A + I, whose eigenvectors are
-    those of A, by 100 steps of the power method from 1, of length 1 a graph; in a graph of several parts only those of
-    the largest eigenvalue count.
+    ``degree``: sum of weights of its edges, those out and those in halved. ``pagerank``: x = (1 - d) + d Σ x_v w_vu /
+    degree_v, d = 0.85, 100 steps from 1; the mean is at most 1. ``eigenvector``: that of the largest eigenvalue of
+    A + I, whose eigenvectors are those of A, by 100 steps of the power method from 1, of length 1 a graph; in a graph
+    of several parts only those of the largest eigenvalue count.
     """
     edges, (batch, graphs) = edges_of(data), graphs_of(data)
     weight = weight_of(data)
     degree = weight.new_zeros(len(batch)).index_add_(0, edges[0], weight)
     if kind == "degree":
-        return weight.new_zeros(len(batch)).index_add_(0, edges[1], weight)
+        return degree.index_add_(0, edges[1], weight) / 2
     x = torch.ones_like(degree)
     for _ in range(100):
         if kind == "pagerank":
@@ -125,12 +127,14 @@ def centrality(data: "Data", kind: Centrality) -> Tensor:
 
 def _adapted(s: Tensor, g: Tensor, graphs: int, p: float, cap: float) -> Tensor:
     """min(p (max - s) / (max - mean), cap) within groups; ``s`` and ``g`` [n]."""
+    given, s = s.dtype, s.double()
     count = torch.bincount(g, minlength=graphs).clamp(min=1)
     mean = s.new_zeros(graphs).index_add_(0, g, s) / count
     top = torch.full_like(mean, -torch.inf).scatter_reduce(0, g, s, "amax")
     spread = (top - mean)[g]
-    share = torch.where(spread > EPS * (1 + mean[g].abs()), (top[g] - s) / spread.clamp(min=EPS), torch.ones_like(s))
-    return (p * share).clamp(max=cap)
+    apart = spread > EQUAL * (1 + mean[g].abs())
+    share = torch.where(apart, (top[g] - s) / spread.clamp(min=EPS), torch.ones_like(s))
+    return (p * share).clamp(max=cap).to(given)
 
 
 def _share(name: str, value: float) -> float:

@@ -2,9 +2,11 @@
 
 import copy
 import importlib
+import random
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -28,8 +30,8 @@ class Identity(DataView):
 class Transform(DataView):
     """A transform of torch_geometric, or any other function ``Data -> Data``, as a view.
 
-    Its randomness comes from torch's own generator, which is seeded for the time of the call by ``generator``. It is
-    given a shallow copy. On a batch it acts on the batch as a whole.
+    Its randomness comes from the generators of torch, numpy and Python, which are seeded for the time of the call by
+    ``generator``. It is given a shallow copy. On a batch it acts on the batch as a whole.
 
     Args:
         transform: the function, or an import path such as ``torch_geometric.transforms:AddRandomWalkPE``, which a
@@ -49,9 +51,16 @@ class Transform(DataView):
             return self.transform(copy.copy(data))
         seed = torch.randint(1 << 62, (), generator=generator, device=generator.device)
         devices = [generator.device] if generator.device.type == "cuda" else []
-        with torch.random.fork_rng(devices):
-            torch.manual_seed(int(seed))
-            return self.transform(copy.copy(data))
+        states = random.getstate(), np.random.get_state()  # noqa: NPY002 - the state that others draw from
+        try:
+            with torch.random.fork_rng(devices):
+                torch.manual_seed(int(seed))
+                random.seed(int(seed))
+                np.random.seed(int(seed) % (1 << 32))  # noqa: NPY002
+                return self.transform(copy.copy(data))
+        finally:
+            random.setstate(states[0])
+            np.random.set_state(states[1])  # noqa: NPY002
 
 
 def _imported(path: str, options: dict[str, Any]) -> Callable[..., Any]:

@@ -65,7 +65,7 @@ def test_resume_goes_on(table, tmp_path, monkeypatch):
     monkeypatch.undo()
     taken = gcl(*arguments, "--out", tmp_path / "cut")
     assert taken.code == 2
-    assert "a run that can go on. Continue it with gcl train --resume" in taken.err
+    assert "a run that can go on. Continue it with --resume" in taken.err
     good("train", "--resume", tmp_path / "cut")
     whole, cut = (json.loads((tmp_path / name / "result.json").read_text()) for name in ("whole", "cut"))
     assert cut["metrics"] == whole["metrics"]
@@ -114,7 +114,7 @@ def test_resume_under_changed_settings(table, tmp_path, monkeypatch):
 def test_a_finished_run_is_not_overwritten(table, trained):
     called = gcl("train", "EASE", table, *QUICK, "--out", trained["EASE"])
     assert called.code == 2
-    assert f"{trained['EASE']} holds a finished run. Continue it with gcl train --resume" in called.err
+    assert f"{trained['EASE']} holds a finished run. Continue it with --resume" in called.err
 
 
 @pytest.mark.parametrize(

@@ -148,7 +148,7 @@ def test_graphs_without_labels():
             [MANY[0], Data(x=torch.ones(3, 3), edge_index=MANY[0].edge_index)],
             "source: all graphs must have labels y, or none, and 1 of 2 have none; -1 is unknown.",
         ),
-        ([SMALL, SMALL], "data: y must be one label a graph, got [4]."),
+        ([SMALL, SMALL], "data: y must be one label a graph, got [4]; without y it trains unlabelled."),
         (
             SMALL.clone().update({"y": torch.ones(1, 3)}),
             "y must be one label a node, [4], or one of the graph, [1], got",

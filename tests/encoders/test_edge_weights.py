@@ -5,10 +5,13 @@ import contextlib
 import pytest
 import torch
 from torch import nn
+from torch_geometric.data import Data
 from torch_geometric.nn import GATConv, GATv2Conv, GCNConv, GINConv, SAGEConv
 from torch_geometric.utils import to_undirected
 
 from gcl.encoders.weights import edge_weights
+from gcl.errors import InputError
+from gcl.ssl.base import encode
 
 
 def conv(name: str) -> nn.Module:
@@ -106,3 +109,17 @@ def test_errors() -> None:
         edge_weights(layer, edges, torch.ones(edges.shape[1])),
     ):
         layer(x, edges.flip(1))
+
+
+def test_an_encoder_on_which_weights_would_not_act_is_refused() -> None:
+    class Plain(torch.nn.Module):
+        out_channels = 2
+
+        def forward(self, x: torch.Tensor, edge_index: torch.Tensor) -> torch.Tensor:
+            return x.index_add(0, edge_index[1], x[edge_index[0]])
+
+    data = Data(x=torch.ones(3, 2), edge_index=torch.tensor([[0, 1], [1, 2]]), edge_weight=torch.tensor([0.5, 2.0]))
+    with pytest.raises(InputError, match=r"^Plain would ignore weights of edges: .* give its forward one, or take"):
+        encode(Plain(), data)
+    data.edge_weight = None
+    assert encode(Plain(), data).shape == (3, 2)

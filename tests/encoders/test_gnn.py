@@ -21,9 +21,12 @@ def graph(nodes: int = 12, loops: bool = True) -> tuple[torch.Tensor, torch.Tens
     return x, edges, torch.rand(edges.shape[1], generator=gen, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-def test_gcn_is_that_of_torch_geometric(weighted: bool) -> None:
+@pytest.mark.parametrize(("weighted", "loops"), [(False, False), (True, False), (True, True)])
+def test_gcn_is_that_of_torch_geometric(weighted: bool, loops: bool) -> None:
     x, edges, weight = graph(loops=False)
+    if loops:
+        own = torch.tensor([[3, 7], [3, 7]])
+        edges, weight = torch.cat([edges, own], 1), torch.cat([weight, torch.tensor([0.2, 3.0], dtype=torch.float64)])
     own = GCN(5, (7, 3), last=False).double()
     other = PyGGCN(5, 7, 2, out_channels=3).double()
     for conv, w, b in zip(other.convs, own.weights, own.biases, strict=True):
@@ -103,6 +106,13 @@ def test_new_parameters() -> None:
 def test_messages_sum_at_their_target() -> None:
     adj = summing(torch.tensor([[0, 1], [2, 2]]), 3)
     assert (adj @ torch.tensor([[1.0], [10.0], [100.0]])).tolist() == [[0.0], [0.0], [11.0]]
+
+
+def test_widths_are_at_least_one() -> None:
+    with pytest.raises(ValueError, match=r"channels must be widths of at least 1, got \[0\]"):
+        GCN(5, (0,))
+    with pytest.raises(ValueError, match="hidden must be at least 1, got 0"):
+        GIN(5, 0)
 
 
 def test_errors() -> None:

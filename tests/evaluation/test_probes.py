@@ -99,6 +99,16 @@ def test_few_labels():
         few(y, 5, torch.Generator())
 
 
+@pytest.mark.parametrize("protocol", ["kmeans", "few", "rand-10/90-sk", "public-val"])
+@pytest.mark.parametrize("names", [[1, 2, 3], [8, 3, 50]])
+def test_classes_may_have_any_numbers(protocol, names):
+    z, graphs = nodes()
+    wanted = probe(z, graphs, ProbeSettings(protocol=protocol, runs=1, steps=60, lr=0.1)).values
+    graphs.data.y = torch.tensor(sorted(names))[graphs.data.y]
+    assert probe(z, graphs, ProbeSettings(protocol=protocol, runs=1, steps=60, lr=0.1)).values == wanted
+    assert graphs.num_classes == 3
+
+
 def test_clusters_are_matched_to_classes():
     y = torch.tensor([0, 0, 1, 1, 2, 2] * 5)
     z = torch.eye(3)[(y + 1) % 3]
@@ -195,8 +205,14 @@ def test_errors():
             probe(z, graphs, ProbeSettings(protocol=protocol, runs=1))
     empty = Data(x=torch.ones(1, 1), edge_index=torch.zeros(2, 0).long())
     tiny = load_graphs([empty.clone().update({"y": torch.tensor([i % 2])}) for i in range(12)])
-    with pytest.raises(InputError, match="svm-10 needs at least 10 graphs of one class, and data has 6"):
+    with pytest.raises(InputError, match="svm-10 needs at least 10 graphs in each of two classes, and data has 6"):
         probe(torch.rand(12, 2), tiny)
+    lone = load_graphs([empty.clone().update({"y": torch.tensor([int(i == 0)])}) for i in range(41)])
+    with pytest.raises(InputError, match="svm-10 needs at least 10 graphs in each of two classes, and data has 1"):
+        probe(torch.rand(41, 2), lone)
+    z, graphs = nodes(public=False, rows=90, classes=30)
+    with pytest.raises(InputError, match="rand-10/90-sk needs at least 5 rows of one class in train, and data has"):
+        probe(z, graphs, ProbeSettings(protocol="rand-10/90-sk", runs=1))
     assert probes.RANDOM["rand-10/10/80"] == (0.1, 0.1)
 
 

@@ -284,3 +284,32 @@ def test_errors() -> None:
         ssl.ADGCL(encoder, ends=0)
     with pytest.raises(ValueError, match="temperature must be positive, got 0"):
         ssl.ADGCL(encoder, temperature=0)
+
+
+def test_widths_are_at_least_one():
+    for name, width in (("GRACE", "projection"), ("GraphCL", "projection"), ("BGRL", "predictor")):
+        cls = getattr(ssl, name)
+        with pytest.raises(ValueError, match=rf"{width} must be a width of at least 1"):
+            cls(cls.default_encoder(4), **{width: 0})
+
+
+def test_a_corruption_that_loses_nodes_is_refused():
+    data = Data(x=torch.rand(30, 4), edge_index=torch.randint(30, (2, 60)))
+    method = ssl.DGI(ssl.DGI.default_encoder(4, 8), views=[DropNode(0.5)])
+    with pytest.raises(InputError, match=r"DGI's corruption must keep all nodes, but 30 became \d+; take Shuf"):
+        method.losses(data, generator())
+
+
+def test_a_copy_that_cannot_be_made_anew_is_refused():
+    class Bare(nn.Module):
+        in_channels, out_channels = 4, 4
+
+        def __init__(self):
+            super().__init__()
+            self.w = nn.Parameter(torch.eye(4))
+
+        def forward(self, x, edge_index):
+            return x @ self.w
+
+    with pytest.raises(InputError, match=r"Bare has parameters of its own and needs a method reset_parameters\(\)"):
+        ssl.BGRL(Bare())

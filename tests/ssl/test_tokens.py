@@ -12,6 +12,7 @@ from torch_geometric.data import Data
 from gcl import ssl
 from gcl.errors import InputError
 from gcl.ssl import TokenContrast, token_graph, tokens
+from gcl.training import pretrain
 
 FILL = ["and", "the", "with", "from", "over"]
 
@@ -176,3 +177,12 @@ def test_errors() -> None:
         token_graph(["word"], [0])
     with pytest.raises(ValueError, match="anchors must be at least 2 words, got 1"):
         TokenContrast(ssl.GRACE.default_encoder(4), anchors=1)
+
+
+def test_it_is_trained_by_the_trainer_and_not_probed_on_what_it_learnt_from(tmp_path):
+    data = token_graph(*topics(60), min_count=1)
+    run = pretrain(TokenContrast, data, train={"epochs": 2}, out=tmp_path / "a")
+    assert "accuracy" not in run.result
+    probe = {"protocol": "kmeans"}
+    asked = pretrain(TokenContrast, data, train={"epochs": 1}, probe=probe, out=tmp_path / "b")
+    assert asked.result["accuracy"] > 0

@@ -72,7 +72,7 @@ def test_default_folder(tmp_path, data, monkeypatch):
 
 
 def test_folder_of_another_run(run, data):
-    with pytest.raises(InputError, match=r"holds a finished run\. Continue it with gcl train --resume"):
+    with pytest.raises(InputError, match=r"holds a finished run\. Continue it with --resume"):
         fit("BPRMF", data, **FAST, out=run.path, progress=False)
 
 

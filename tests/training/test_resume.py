@@ -307,7 +307,7 @@ def test_a_file_system_that_takes_no_more(tmp_path):
 def test_finished_run_returns_its_result(tmp_path, quick):
     result, _ = go(tmp_path)
     assert go(tmp_path, resume=True)[0] == result
-    with pytest.raises(InputError, match=r"holds a finished run\. Continue it with gcl train --resume"):
+    with pytest.raises(InputError, match=r"holds a finished run\. Continue it with --resume"):
         go(tmp_path)
 
 
@@ -421,5 +421,5 @@ def test_damaged_checkpoints(tmp_path, quick):
 
 def test_a_killed_run_holds_its_folder(tmp_path, quick):
     cut(tmp_path)
-    with pytest.raises(InputError, match="holds a run that can go on. Continue it with gcl train --resume"):
+    with pytest.raises(InputError, match="holds a run that can go on. Continue it with --resume"):
         go(tmp_path)

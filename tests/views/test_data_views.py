@@ -1,9 +1,11 @@
 """Views of torch_geometric graphs: what belongs to nodes and edges stays with them, and graphs of a batch apart."""
 
 import copy
+import random
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -397,6 +399,33 @@ def test_columns_of_central_nodes_are_masked_less_and_unused_ones_give_no_infini
 
 
 # --- learnt gates ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["degree", "pagerank", "eigenvector"])
+@pytest.mark.parametrize("size", [5, 7, 10, 30, 100])
+def test_edges_of_a_regular_graph_have_the_mean_probability(kind, size):
+    ring = torch.stack([torch.arange(size), (torch.arange(size) + 1) % size])
+    data = Data(x=torch.ones(size, 1), edge_index=torch.cat([ring, ring.flip(0)], 1))
+    p, _ = AdaptiveDropEdge(0.3, kind).probabilities(data)
+    torch.testing.assert_close(p, torch.full_like(p, 0.3))
+
+
+def test_nodes_without_incoming_edges_do_not_rule_the_degrees():
+    star = Data(x=torch.ones(9, 1), edge_index=torch.tensor([[1, 2, 3, 4, 5, 6, 7, 8, 1], [0] * 8 + [2]]))
+    p, _ = AdaptiveDropEdge(0.3, cap=1.0).probabilities(star)
+    both = Data(x=star.x, edge_index=torch.cat([star.edge_index, star.edge_index.flip(0)], 1))
+    torch.testing.assert_close(p, AdaptiveDropEdge(0.3, cap=1.0).probabilities(both)[0])
+    assert float(p.mean()) == pytest.approx(0.3)
+
+
+def test_a_transform_that_draws_from_numpy_and_python_repeats_itself():
+    def draw(data):
+        return Data(x=torch.tensor([random.random(), np.random.rand()]), edge_index=data.edge_index)  # noqa: NPY002
+
+    random.seed(7)
+    state = random.getstate()
+    first, again, other = (Transform(draw)(star(), seeded(n)).x for n in (1, 1, 2))
+    assert torch.equal(first, again) and not torch.equal(first, other) and random.getstate() == state
 
 
 def test_gates_are_tied_keep_their_budget_and_pass_gradients():
