@@ -24,7 +24,8 @@ def test_scores_and_terms_are_the_formula():
     data = tiny_dataset()
     model = made(data, drop=0.0, weights={"image": 1, "text": 3}, reg=0.5)
     knn = {n: dense(knn_graph(m.values, 3, present=m.present)) != 0 for n, m in data.modalities.items()}
-    a = 0.25 * knn["image"] / 3 + 0.75 * knn["text"] / 3
+    share = {n: w * data.modalities[n].present[:, None] for n, w in (("image", 0.25), ("text", 0.75))}
+    a = sum(share[n] * knn[n] / 3 for n in knn) / sum(share.values())
     torch.testing.assert_close(dense(model.graph), a)
     adj, table = dense(model.encoder.adj), model.encoder.table
     z = (table + adj @ table + adj @ adj @ table) / 3
