@@ -79,10 +79,9 @@ class Baseline(Recommender):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             asked = self._interaction(query)
-            try:
-                found = inner.full_sort_predict(asked)
-            except NotImplementedError:  # RecBole's own sign of a model that scores pairs alone
-                found = self._by_pairs(asked, len(query))
+            bare = import_module("recbole.model.abstract_recommender").AbstractRecommender.full_sort_predict
+            by_pairs = type(inner).full_sort_predict is bare  # not caught: torch, too, raises NotImplementedError
+            found = self._by_pairs(asked, len(query)) if by_pairs else inner.full_sort_predict(asked)
         return torch.as_tensor(found).reshape(len(query), -1)[:, 1:].float()
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
