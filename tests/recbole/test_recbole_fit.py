@@ -84,6 +84,17 @@ def test_sampled_candidates_are_of_gcls_evaluation_alone(tmp_path):
     }
 
 
+def test_an_error_inside_a_model_is_not_taken_for_one_that_scores_pairs(tmp_path, monkeypatch):
+    run = fit("BPR", tmp_path / "run", model={"embedding_size": 4})
+
+    def broken(self, interaction):
+        raise NotImplementedError("no kernel for this device")
+
+    monkeypatch.setattr(type(run.model.inner), "full_sort_predict", broken)
+    with pytest.raises(NotImplementedError, match="no kernel for this device"):
+        run.evaluate("test")
+
+
 def test_names_that_both_have(tmp_path):
     assert recbole.resolved("LightGCN", tiny_dataset()).name == "gcl.recbole:LightGCN"
     assert recbole.resolved("gcl:LightGCN", tiny_dataset()).name == "LightGCN"
